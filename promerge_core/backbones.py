@@ -1,0 +1,386 @@
+"""Backbones: images -> keys of a self-supervised ViT, one feature a patch."""
+
+from __future__ import annotations
+
+import abc
+import argparse
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_DINO_URL = "https://dl.fbaipublicfiles.com/dino"
+
+
+class BackboneError(ValueError):
+    """A backbone's name is unknown, or its weights are missing or do not fit."""
+
+
+class Backbone(nn.Module, abc.ABC):
+    """A frozen network that gives one feature for each patch of a square image.
+
+    Attributes:
+        name: the name it was loaded by.
+        patch_size: side of a patch in pixels.
+        dim: number of channels C of a feature.
+    """
+
+    name: str
+    patch_size: int
+    dim: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        shape = (1, 3, 1, 1)
+        self.register_buffer("_mean", torch.tensor(IMAGENET_MEAN).view(shape), persistent=False)
+        self.register_buffer("_std", torch.tensor(IMAGENET_STD).view(shape), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the backbone computes."""
+        return self._mean.device
+
+    def normalise(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """Scales pixels to [0, 1] and normalises them with ImageNet's mean and deviation.
+
+        Args:
+            images: uint8 [B, S, S, 3] or [B, 3, S, S], RGB.
+
+        Returns:
+            float32 tensor [B, 3, S, S] on the backbone's device.
+
+        Raises:
+            ValueError: another type or shape.
+        """
+        batch = torch.as_tensor(images, device=self.device)
+        if batch.dtype != torch.uint8 or batch.ndim != 4 or 3 not in (batch.shape[1], batch.shape[3]):
+            raise ValueError(
+                f"images must be uint8 [B, S, S, 3] or [B, 3, S, S]; "
+                f"got {batch.dtype} {tuple(batch.shape)}"
+            )
+        if batch.shape[3] == 3:
+            batch = batch.permute(0, 3, 1, 2)
+        return (batch.float() / 255 - self._mean) / self._std
+
+    @abc.abstractmethod
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Keys of normalised images: float [B, 3, S, S] -> float32 [B, C, S/patch, S/patch]."""
+
+
+class ViTBackbone(Backbone):
+    """Keys of the last attention block of a timm vision transformer, all heads concatenated.
+
+    Only what the keys need is computed: the last block is cut after its key projection.
+
+    Args:
+        name: the name it was loaded by.
+        model: a timm ViT with `blocks` whose attention has a `qkv` or a `k_proj` layer.
+        dtype: the blocks compute in this type; the keys are float32 always.
+        dino_positions: interpolate position embeddings as the official DINO code does, instead
+            of as timm does.
+    """
+
+    def __init__(
+        self, name: str, model: nn.Module, dtype: torch.dtype, dino_positions: bool
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.dtype = dtype
+        self.patch_size = model.patch_embed.patch_size[0]
+        self.dim = model.embed_dim
+        model.blocks[-1] = KeyProjection(model.blocks[-1])
+        model.norm = nn.Identity()
+        model.patch_embed.strict_img_size = False
+        self.model = model.to(dtype)
+        self._positions = model.pos_embed.detach().float() if dino_positions else None
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """See `Backbone.forward`.
+
+        Raises:
+            ValueError: the images' sides are not multiples of the patch size.
+        """
+        height, width = (side // self.patch_size for side in images.shape[2:])
+        if images.shape[2] % self.patch_size or images.shape[3] % self.patch_size:
+            raise ValueError(
+                f"image sides must be multiples of the patch size {self.patch_size}; "
+                f"got {tuple(images.shape[2:])}"
+            )
+        if self._positions is not None and self.model.pos_embed.shape[1] != height * width + 1:
+            positions = interpolate_dino_positions(self._positions, height, width)
+            self.model.pos_embed = nn.Parameter(
+                positions.to(self.device, self.dtype), requires_grad=False
+            )
+        keys = self.model.forward_features(images.to(self.dtype))
+        keys = keys[:, self.model.num_prefix_tokens :].float()
+        return keys.unflatten(1, (height, width)).permute(0, 3, 1, 2)
+
+
+class KeyProjection(nn.Module):
+    """Stands in for a ViT's last block and gives its attention keys, [B, tokens, C]."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.norm = block.norm1
+        attention = block.attn
+        if getattr(attention, "qkv", None) is None:
+            self.projection = attention.k_proj
+            return
+        dim = attention.qkv.in_features
+        self.projection = nn.Linear(dim, dim, bias=attention.qkv.bias is not None)
+        self.projection.weight = nn.Parameter(attention.qkv.weight[dim : 2 * dim])
+        if attention.qkv.bias is not None:
+            self.projection.bias = nn.Parameter(attention.qkv.bias[dim : 2 * dim])
+
+    def forward(self, tokens: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
+        """Keys of the tokens; the further arguments that some blocks take are not needed."""
+        return self.projection(self.norm(tokens))
+
+
+def interpolate_dino_positions(positions: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Position embeddings for another grid, as DINO defines them.
+
+    Bicubic, with the scale (side + 0.1) / trained side: DINO adds 0.1 against rounding errors, and
+    its features were only ever seen with that small shift.
+
+    Args:
+        positions: float32 tensor [1, 1 + n * n, C]; the class token comes first.
+        height: rows of the new grid.
+        width: columns of the new grid.
+
+    Returns:
+        float32 tensor [1, 1 + height * width, C].
+    """
+    side = round((positions.shape[1] - 1) ** 0.5)
+    grid = positions[:, 1:].unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    if (height, width) != (side, side):
+        scale = ((height + 0.1) / side, (width + 0.1) / side)
+        grid = F.interpolate(grid, scale_factor=scale, mode="bicubic")
+    return torch.cat([positions[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
+
+
+def resolve_device(device: str = "auto") -> torch.device:
+    """The device of that name; `auto` is cuda, else mps, else cpu.
+
+    Raises:
+        BackboneError: the name is unknown, or this machine has no such device.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.zeros(1, device=resolved)
+    except (RuntimeError, AssertionError) as error:
+        raise BackboneError(
+            f"device {device!r} cannot be used here; "
+            f"use auto, cpu, or cuda on a machine with a CUDA GPU"
+        ) from error
+    return resolved
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """The number type of that name; `auto` is bfloat16 where the hardware has it, else float32.
+
+    Raises:
+        BackboneError: the name is unknown.
+    """
+    named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if dtype in named:
+        return named[dtype]
+    if dtype != "auto":
+        raise BackboneError(f"dtype must be one of auto, {', '.join(named)}; got {dtype!r}")
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = device.type == "cpu" and _cpu_has_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether matrix products of bfloat16 run in this CPU's own instructions."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(
+        capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16")
+    )
+
+
+def load_backbone(
+    name: str = "dino_vitb8",
+    device: str = "auto",
+    dtype: str = "auto",
+    weights: str | Path | None = None,
+) -> Backbone:
+    """Loads a backbone, frozen and ready to compute.
+
+    Args:
+        name: `dino_vitb8`, `dino_vits8`, `dino_vitb16`, `dino_vits16`, `embedded` (needs no
+            weights), or any other timm ViT as `timm:<name>`.
+        device: `auto` (cuda, else mps, else cpu) or a torch device.
+        dtype: `auto` (bfloat16 where the hardware has it, else float32), `float32`, `bfloat16` or
+            `float16`.
+        weights: a local `.pth` or `.safetensors` state dict in DINO's or timm's naming; None
+            downloads the pretrained weights of that name from timm's hub.
+
+    Returns:
+        the `Backbone`, in evaluation mode.
+
+    Raises:
+        BackboneError: the name, device or dtype is unknown, the hub cannot be reached, or the
+            weights do not fit; the message says what to do.
+    """
+    target = resolve_device(device)
+    number_type = resolve_dtype(dtype, target)
+    if name in BACKBONES:
+        backbone = BACKBONES[name](name, number_type, weights)
+    elif name.startswith("timm:"):
+        backbone = _load_timm(name, number_type, weights)
+    else:
+        raise BackboneError(
+            f"unknown backbone {name!r}; known are {', '.join(BACKBONES)}, and any timm ViT as "
+            f"timm:<name>"
+        )
+    return backbone.to(target).eval().requires_grad_(False)
+
+
+def _load_dino(name: str, dtype: torch.dtype, weights: str | Path | None) -> Backbone:
+    timm_name, _ = _DINO_MODELS[name]
+    model = _create_model(name, timm_name, weights, {})
+    return ViTBackbone(name, model, dtype, dino_positions=True)
+
+
+def _load_timm(name: str, dtype: torch.dtype, weights: str | Path | None) -> Backbone:
+    model = _create_model(name, name.removeprefix("timm:"), weights, {"dynamic_img_size": True})
+    attention = getattr(getattr(model, "blocks", [None])[-1], "attn", None)
+    if not hasattr(attention, "qkv") and not hasattr(attention, "k_proj"):
+        raise BackboneError(f"{name} is not a vision transformer whose attention keys can be read")
+    return ViTBackbone(name, model, dtype, dino_positions=False)
+
+
+def _load_embedded(name: str, dtype: torch.dtype, weights: str | Path | None) -> Backbone:
+    from .embedded import EmbeddedBackbone
+
+    if weights is not None:
+        raise BackboneError("the backbone 'embedded' takes no weights file")
+    return EmbeddedBackbone()
+
+
+_DINO_MODELS = {
+    "dino_vitb8": ("vit_base_patch8_224.dino", "dino_vitbase8_pretrain"),
+    "dino_vits8": ("vit_small_patch8_224.dino", "dino_deitsmall8_pretrain"),
+    "dino_vitb16": ("vit_base_patch16_224.dino", "dino_vitbase16_pretrain"),
+    "dino_vits16": ("vit_small_patch16_224.dino", "dino_deitsmall16_pretrain"),
+}
+
+BACKBONES: dict[str, Callable[[str, torch.dtype, str | Path | None], Backbone]] = {
+    **dict.fromkeys(_DINO_MODELS, _load_dino),
+    "embedded": _load_embedded,
+}
+
+
+def _create_model(
+    name: str, timm_name: str, weights: str | Path | None, options: dict[str, bool]
+) -> nn.Module:
+    """A timm model with the pretrained weights of its name, or with a local file's."""
+    if timm_name not in timm.list_models(pretrained=True) and not timm.is_model(timm_name):
+        raise BackboneError(f"timm has no model {timm_name!r}; see timm.list_models('vit_*')")
+    state = None if weights is None else read_state_dict(Path(weights))
+    try:
+        model = timm.create_model(timm_name, pretrained=state is None, num_classes=0, **options)
+    except TypeError as error:
+        raise BackboneError(f"{timm_name} is not a vision transformer timm can resize") from error
+    except (OSError, RuntimeError) as error:
+        raise BackboneError(_download_message(name)) from error
+    if state is not None:
+        _load_state(model, state, Path(weights or ""), timm_name)
+    return model
+
+
+def _download_message(name: str) -> str:
+    official = _DINO_MODELS.get(name, (None, None))[1]
+    if official is None:
+        bring = "its state dict as .pth or .safetensors"
+    else:
+        bring = f"{official}.pth ({_DINO_URL}/{official}/{official}.pth)"
+    return (
+        f"the pretrained weights of {name} could not be downloaded: the hub cannot be reached. "
+        f"Bring {bring} and pass it with --weights FILE (weights=FILE in Python), "
+        f"or use the backbone 'embedded', which needs none"
+    )
+
+
+def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    """Reads a state dict without executing anything in the file, and unwraps it.
+
+    `teacher`, `student`, `state_dict` and `model` entries of a training checkpoint and the
+    prefixes `module.` and `backbone.` are taken off; heads are left out.
+
+    Args:
+        path: a `.safetensors` file, or anything `torch.load(weights_only=True)` reads.
+
+    Raises:
+        BackboneError: the file is missing, not a state dict, or holds objects to be executed.
+    """
+    if not path.is_file():
+        raise BackboneError(f"no weights file at {path}")
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            # DINO's full checkpoints carry their command line, which is plain data.
+            with torch.serialization.safe_globals([argparse.Namespace]):
+                state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BackboneError(
+            f"{path} is not a plain state dict: it holds objects that would be executed, "
+            f"and no weights file is executed here"
+        ) from error
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise BackboneError(f"{path} is not a readable .pth or .safetensors file") from error
+    for wrapper in ("teacher", "student", "state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not state or not all(map(torch.is_tensor, state.values())):
+        raise BackboneError(f"{path} holds no state dict: names of parameters to tensors")
+    return {
+        short: tensor
+        for key, tensor in state.items()
+        if not (short := key.removeprefix("module.").removeprefix("backbone.")).startswith("head.")
+    }
+
+
+def _load_state(
+    model: nn.Module, state: dict[str, torch.Tensor], path: Path, timm_name: str
+) -> None:
+    """Loads a state dict that must fit in every name and shape."""
+    expected = model.state_dict()
+    missing = sorted(set(expected) - set(state))
+    unexpected = sorted(set(state) - set(expected))
+    misshapen = [
+        f"{key} {tuple(state[key].shape)} instead of {tuple(tensor.shape)}"
+        for key, tensor in expected.items()
+        if key in state and state[key].shape != tensor.shape
+    ]
+    problems = [
+        f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for kind, keys in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("of another shape", misshapen),
+        )
+        if keys
+    ]
+    if problems:
+        raise BackboneError(f"{path} does not fit {timm_name}: {'; '.join(problems)}")
+    model.load_state_dict(state)

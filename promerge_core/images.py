@@ -1,0 +1,108 @@
+"""Images of any mode, size and orientation -> the square RGB input of the backbone."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+
+class ImageError(ValueError):
+    """An image cannot be read or used; the message says which and why."""
+
+
+class PreparedImage(NamedTuple):
+    """An image ready for the backbone, and the size its masks shall have.
+
+    Attributes:
+        pixels: uint8 array [S, S, 3], RGB.
+        width: width of the image as shown, in pixels.
+        height: height of the image as shown, in pixels.
+    """
+
+    pixels: np.ndarray
+    width: int
+    height: int
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """Reads an image file as it is shown: EXIF orientation applied, 8-bit RGB.
+
+    Raises:
+        ImageError: the file is missing, broken or no image.
+    """
+    try:
+        # Photos of 12000 x 12000 pixels are large, not malicious; PIL still refuses twice that.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return to_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: not an image") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: too large: {error}") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"{path}: broken image: {error}") from error
+
+
+def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
+    """Converts an image of any mode to 8-bit RGB.
+
+    16-bit values are scaled by 1/257; 32-bit integers and floats from their own range.
+
+    Args:
+        image: a PIL image, or an array uint8 [H, W], [H, W, 1], [H, W, 3] or [H, W, 4].
+
+    Raises:
+        ImageError: the array has another type or shape, or a side of zero.
+    """
+    if isinstance(image, np.ndarray):
+        image = _from_array(image)
+    if min(image.size) == 0:
+        raise ImageError(f"an image of {image.width} x {image.height} pixels has no content")
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.float32) / 257
+        image = Image.fromarray(values.round().astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        image = Image.fromarray(_stretch(np.asarray(image)))
+    elif image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels not in (1, 3, 4):
+        raise ImageError(
+            f"an image array must be uint8 [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]; "
+            f"got {array.dtype} {array.shape}"
+        )
+    if 0 in array.shape:
+        raise ImageError(f"an image array of shape {array.shape} has no content")
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and channels == 1 else array)
+
+
+def _stretch(values: np.ndarray) -> np.ndarray:
+    """Finite values from their own range to 0..255; values that already lie there are kept."""
+    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 255 or high <= 1:
+        values = (values - low) * (255 / max(high - low, 1e-12))
+    return values.round().astype(np.uint8)
+
+
+def prepare_image(image: Image.Image | np.ndarray, size: int) -> PreparedImage:
+    """Resizes an image to a square, by Lanczos and without keeping its aspect ratio.
+
+    Args:
+        image: as `to_rgb` takes it.
+        size: side S of the square in pixels.
+    """
+    rgb = to_rgb(image)
+    square = rgb.resize((size, size), Image.Resampling.LANCZOS)
+    return PreparedImage(np.asarray(square), rgb.width, rgb.height)

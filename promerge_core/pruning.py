@@ -1,0 +1,84 @@
+"""The cascade that prunes proposals which look like background (ProMerge, section 3.2)."""
+
+from __future__ import annotations
+
+import torch
+
+from .config import ProMergeConfig
+
+
+def mean_features(masks: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    """Mean of the unit features inside each mask; itself not of unit length.
+
+    Args:
+        masks: bool tensor [M, h, w].
+        unit: float32 tensor [h * w, C].
+
+    Returns:
+        float32 tensor [M, C]; zero for an empty mask.
+    """
+    flat = masks.flatten(1)
+    return flat.float() @ unit / flat.sum(1, keepdim=True).clamp(min=1)
+
+
+def mean_response(masks: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
+    """Mean of a per-patch value inside each mask.
+
+    With `response = unit @ f` this is <mean feature of the mask, f>, at the cost of one number a
+    patch instead of C.
+
+    Args:
+        masks: bool tensor [M, h, w].
+        response: float32 tensor [h * w].
+
+    Returns:
+        float32 tensor [M]; zero for an empty mask.
+    """
+    flat = masks.flatten(1)
+    return flat.float() @ response / flat.sum(1).clamp(min=1)
+
+
+def prune(
+    proposals: torch.Tensor, background: torch.Tensor, unit: torch.Tensor, config: ProMergeConfig
+) -> torch.Tensor:
+    """Keeps the proposals that bring something new which is not background.
+
+    By ascending area, a proposal is kept when the patches that no kept one has yet are background
+    at less than `background_overlap`, and its mean feature is less similar to the background's
+    than `background_similarity`. The second rule looks at each proposal alone. The first is a
+    cascade; it is solved by iterating it over all proposals at once. Whether a proposal is kept
+    depends on smaller ones only, so every round settles at least one more of them, and the fixed
+    point is the result of the sequential cascade.
+
+    Args:
+        proposals: bool tensor [P, h, w] in the order of generation.
+        background: bool tensor [h, w].
+        unit: float32 tensor [h * w, C] of unit features.
+        config: uses `background_overlap`, `background_similarity`.
+
+    Returns:
+        bool tensor [K, h, w] of the kept proposals, by ascending area.
+    """
+    areas = proposals.flatten(1).sum(1)
+    ascending = proposals[areas.argsort(stable=True)]
+    similarity = mean_response(ascending, unit @ mean_features(background[None], unit)[0])
+    distinct = ascending[similarity < config.background_similarity]
+    return distinct[_cascade(distinct.flatten(1), background.flatten(), config.background_overlap)]
+
+
+def _cascade(masks: torch.Tensor, background: torch.Tensor, overlap: float) -> torch.Tensor:
+    """Which masks the cascade keeps: bool [P] for masks [P, patches] by ascending area."""
+    count = len(masks)
+    order = torch.arange(count, device=masks.device, dtype=torch.int32)[:, None]
+    inside = torch.where(masks, order, count)
+    kept = torch.ones(count, dtype=torch.bool, device=masks.device)
+    while True:
+        # The first kept proposal that holds a patch is the one to which the patch is new.
+        first = torch.where(kept[:, None], inside, count).amin(0) if count else inside.sum(0)
+        new = masks & (first >= order)
+        size = new.sum(1)
+        covered = (new & background).sum(1)
+        settled = (size > 0) & (covered / size.clamp(min=1) < overlap)
+        if torch.equal(settled, kept):
+            return kept
+        kept = settled
