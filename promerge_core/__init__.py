@@ -1,12 +1,13 @@
-"""ProMerge's algorithm on tensors: images -> instance masks, without labels and without FiftyOne."""
+"""ProMerge on tensors: images -> instance masks, without labels and without FiftyOne."""
 
 from .backbones import Backbone, BackboneError, load_backbone
 from .config import ConfigError, ProMergeConfig
 from .generator import ImageMasks, ProMerge
-from .images import ImageError, PreparedImage, open_image, prepare_image
+from .images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
 from .masks import Mask
 from .refinement import MissingExtraError, refine
 from .stages import NoMasks, Stages, segment_features
+from .summary import Summary
 
 __all__ = [
     "Backbone",
@@ -20,7 +21,9 @@ __all__ = [
     "PreparedImage",
     "ProMerge",
     "ProMergeConfig",
+    "SkippedImage",
     "Stages",
+    "Summary",
     "load_backbone",
     "open_image",
     "prepare_image",

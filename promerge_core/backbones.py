@@ -7,6 +7,7 @@ import argparse
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import timm
@@ -38,6 +39,8 @@ class Backbone(nn.Module, abc.ABC):
     name: str
     patch_size: int
     dim: int
+    _mean: torch.Tensor
+    _std: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +66,11 @@ class Backbone(nn.Module, abc.ABC):
             ValueError: another type or shape.
         """
         batch = torch.as_tensor(images, device=self.device)
-        if batch.dtype != torch.uint8 or batch.ndim != 4 or 3 not in (batch.shape[1], batch.shape[3]):
+        if (
+            batch.dtype != torch.uint8
+            or batch.ndim != 4
+            or 3 not in (batch.shape[1], batch.shape[3])
+        ):
             raise ValueError(
                 f"images must be uint8 [B, S, S, 3] or [B, 3, S, S]; "
                 f"got {batch.dtype} {tuple(batch.shape)}"
@@ -90,9 +97,7 @@ class ViTBackbone(Backbone):
             of as timm does.
     """
 
-    def __init__(
-        self, name: str, model: nn.Module, dtype: torch.dtype, dino_positions: bool
-    ) -> None:
+    def __init__(self, name: str, model: Any, dtype: torch.dtype, dino_positions: bool) -> None:
         super().__init__()
         self.name = name
         self.dtype = dtype
@@ -101,7 +106,7 @@ class ViTBackbone(Backbone):
         model.blocks[-1] = KeyProjection(model.blocks[-1])
         model.norm = nn.Identity()
         model.patch_embed.strict_img_size = False
-        self.model = model.to(dtype)
+        self.model: Any = model.to(dtype)
         self._positions = model.pos_embed.detach().float() if dino_positions else None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -129,18 +134,19 @@ class ViTBackbone(Backbone):
 class KeyProjection(nn.Module):
     """Stands in for a ViT's last block and gives its attention keys, [B, tokens, C]."""
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: Any) -> None:
         super().__init__()
-        self.norm = block.norm1
+        self.norm: nn.Module = block.norm1
         attention = block.attn
         if getattr(attention, "qkv", None) is None:
-            self.projection = attention.k_proj
+            self.projection: nn.Module = attention.k_proj
             return
         dim = attention.qkv.in_features
-        self.projection = nn.Linear(dim, dim, bias=attention.qkv.bias is not None)
-        self.projection.weight = nn.Parameter(attention.qkv.weight[dim : 2 * dim])
+        projection = nn.Linear(dim, dim, bias=attention.qkv.bias is not None)
+        projection.weight = nn.Parameter(attention.qkv.weight[dim : 2 * dim])
         if attention.qkv.bias is not None:
-            self.projection.bias = nn.Parameter(attention.qkv.bias[dim : 2 * dim])
+            projection.bias = nn.Parameter(attention.qkv.bias[dim : 2 * dim])
+        self.projection = projection
 
     def forward(self, tokens: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
         """Keys of the tokens; the further arguments that some blocks take are not needed."""
@@ -290,7 +296,7 @@ BACKBONES: dict[str, Callable[[str, torch.dtype, str | Path | None], Backbone]] 
 
 
 def _create_model(
-    name: str, timm_name: str, weights: str | Path | None, options: dict[str, bool]
+    name: str, timm_name: str, weights: str | Path | None, options: dict[str, Any]
 ) -> nn.Module:
     """A timm model with the pretrained weights of its name, or with a local file's."""
     if timm_name not in timm.list_models(pretrained=True) and not timm.is_model(timm_name):
@@ -336,15 +342,15 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         raise BackboneError(f"no weights file at {path}")
     try:
         if path.suffix == ".safetensors":
-            state = load_file(path)
+            state: Any = load_file(path)
         else:
             # DINO's full checkpoints carry their command line, which is plain data.
             with torch.serialization.safe_globals([argparse.Namespace]):
                 state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BackboneError(
-            f"{path} is not a plain state dict: it holds objects that would be executed, "
-            f"and no weights file is executed here"
+            f"{path} is not a plain state dict of tensors; a file that holds anything to be "
+            f"executed is refused"
         ) from error
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise BackboneError(f"{path} is not a readable .pth or .safetensors file") from error

@@ -69,7 +69,7 @@ class Config:
 
 def _checked(field: dataclasses.Field, value: Any) -> Any:
     """The value in the parameter's own type, or a ConfigError that says what is allowed."""
-    kind = type(field.default)
+    kind: Any = type(field.default)
     low, high = field.metadata["low"], field.metadata["high"]
     choices = field.metadata["choices"]
     if choices is not None:
@@ -172,5 +172,7 @@ class ProMergeConfig(RefinementConfig):
         0.1, "A proposal is similar to an instance from this value on", low=-1.0, high=1.0
     )
     score: str = parameter(
-        "stability", "Score of a mask; constant gives 1.0, as the paper", choices=("stability", "constant")
+        "stability",
+        "Score of a mask; constant gives 1.0, as the paper",
+        choices=("stability", "constant"),
     )

@@ -28,6 +28,18 @@ class PreparedImage(NamedTuple):
     height: int
 
 
+class SkippedImage(NamedTuple):
+    """Stands in a batch for an image that cannot be read, so that the others are not lost.
+
+    Attributes:
+        path: the image's file.
+        why: one sentence for a person.
+    """
+
+    path: str
+    why: str
+
+
 def open_image(path: str | Path) -> Image.Image:
     """Reads an image file as it is shown: EXIF orientation applied, 8-bit RGB.
 
@@ -105,4 +117,4 @@ def prepare_image(image: Image.Image | np.ndarray, size: int) -> PreparedImage:
     """
     rgb = to_rgb(image)
     square = rgb.resize((size, size), Image.Resampling.LANCZOS)
-    return PreparedImage(np.asarray(square), rgb.width, rgb.height)
+    return PreparedImage(np.array(square), rgb.width, rgb.height)

@@ -78,9 +78,7 @@ def _upsample(masks: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return rows.repeat_interleave(width // masks.shape[2], dim=2)
 
 
-def _batched(
-    pixels: torch.Tensor, masks: torch.Tensor, config: RefinementConfig
-) -> torch.Tensor:
+def _batched(pixels: torch.Tensor, masks: torch.Tensor, config: RefinementConfig) -> torch.Tensor:
     """Mean field for all masks of an image at once, on the masks' device.
 
     With two labels and unaries from a softmax over (1 - m, m), the state of each pixel is one

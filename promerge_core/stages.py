@@ -90,9 +90,7 @@ def segment_features(features: torch.Tensor, config: ProMergeConfig | None = Non
     if reason is not None or background is None:
         none = proposals[:0]
         zero = torch.zeros(0, dtype=torch.int64, device=features.device)
-        return Stages(
-            proposals, candidates, background, none, none, zero, zero.float(), reason
-        )
+        return Stages(proposals, candidates, background, none, none, zero, zero.float(), reason)
     kept = prune(proposals, background, unit, config)
     merged, votes = merge(kept, unit, config)
     similarity = mean_response(merged, unit @ mean_features(background[None], unit)[0])

@@ -26,6 +26,11 @@ class Timer:
         self.seconds: dict[str, float] = defaultdict(float)
         self.images = 0
 
+    def reset(self) -> None:
+        """Starts again from zero."""
+        self.seconds.clear()
+        self.images = 0
+
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Times a block of code as part of the stage of that name."""

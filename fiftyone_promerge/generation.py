@@ -1,0 +1,125 @@
+"""Masks for a dataset: `apply_model` with checks, resume and overwrite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.collections as foc
+import fiftyone.core.fields as fof
+
+from promerge_core import Summary
+
+from .model import ProMergeModel
+from .runs import recorded_parameters
+
+
+class FieldError(ValueError):
+    """A label field cannot hold the masks; the message says why and what to do."""
+
+
+def generate_masks(
+    samples: foc.SampleCollection,
+    model: ProMergeModel,
+    label_field: str = "promerge",
+    *,
+    batch_size: int = 8,
+    num_workers: int | None = None,
+    overwrite: bool = False,
+    masks_dir: str | Path | None = None,
+    progress: bool | Callable[..., None] | None = None,
+) -> Summary:
+    """Writes masks into a field of a dataset or view, and resumes where an earlier run stopped.
+
+    Samples that have the field already are left alone, unless another sample of their batch lacks
+    it: a batch is always computed whole, so a run that was stopped and resumed gives the same
+    masks as an undisturbed one.
+
+    Args:
+        samples: an image dataset or view.
+        model: makes the masks.
+        label_field: the field to write.
+        batch_size: images in a batch of the backbone.
+        num_workers: processes that read images; None is FiftyOne's default.
+        overwrite: do all samples anew, whatever the field holds.
+        masks_dir: write masks as PNG files there instead of into the database.
+        progress: as in `apply_model`.
+
+    Returns:
+        what was done; an image that was left alone is not counted.
+
+    Raises:
+        FieldError: the field is reserved or of another type, or holds masks that were made with
+            other parameters.
+    """
+    check_label_field(samples, label_field)
+    todo = samples
+    if not overwrite and samples.has_field(label_field):
+        _check_same_parameters(samples, model, label_field)
+        todo = _unfinished_batches(samples, label_field, batch_size)
+    if len(todo) == 0:
+        return Summary()
+    todo.apply_model(
+        model,
+        label_field=label_field,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        output_dir=None if masks_dir is None else str(masks_dir),
+        progress=progress,
+    )
+    return model.summary
+
+
+def check_label_field(samples: foc.SampleCollection, label_field: str) -> None:
+    """Raises FieldError where a field cannot hold detections."""
+    if not label_field.isidentifier() or label_field.startswith("_"):
+        raise FieldError(
+            f"{label_field!r} is no name for a field; use letters, digits and underscores"
+        )
+    field = samples.get_field(label_field)
+    if field is None:
+        return
+    kind = type(field).__name__
+    if isinstance(field, fof.EmbeddedDocumentField):
+        kind = field.document_type.__name__
+    if kind != fo.Detections.__name__:
+        raise FieldError(
+            f"the field {label_field!r} holds {kind}, not Detections; choose another field"
+        )
+
+
+def _check_same_parameters(
+    samples: foc.SampleCollection, model: ProMergeModel, label_field: str
+) -> None:
+    recorded = recorded_parameters(samples, label_field)
+    current = {"method": model.name, "backbone": model.generator.backbone.name}
+    current |= model.generator.config.to_dict()
+    if recorded is None:
+        if samples.exists(label_field).limit(1).count():
+            raise FieldError(
+                f"the field {label_field!r} holds labels that were not made here; "
+                f"choose another field, or overwrite it"
+            )
+        return
+    for name, value in current.items():
+        if recorded.get(name) != value:
+            raise FieldError(
+                f"the masks in {label_field!r} were made with {name} {recorded.get(name)}, "
+                f"now it is {value}; choose another field, or overwrite it"
+            )
+
+
+def _unfinished_batches(
+    samples: foc.SampleCollection, label_field: str, batch_size: int
+) -> foc.SampleCollection:
+    """The samples of every batch in which at least one sample lacks the field."""
+    ids = samples.values("id")
+    done = set(samples.exists(label_field).values("id"))
+    todo: list[Any] = []
+    for start in range(0, len(ids), batch_size):
+        batch = ids[start : start + batch_size]
+        if not done.issuperset(batch):
+            todo += batch
+    return samples.select(todo, ordered=True)

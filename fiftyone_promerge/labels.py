@@ -1,0 +1,99 @@
+"""Mask <-> fo.Detection, pixel exact."""
+
+from __future__ import annotations
+
+import fiftyone as fo
+import numpy as np
+from PIL import Image
+
+from promerge_core import Mask
+
+LABEL = "object"
+
+
+def mask_to_detection(mask: Mask, label: str = LABEL) -> fo.Detection:
+    """Turns a mask into a detection: relative box, the mask inside it, score and facts.
+
+    Args:
+        mask: a mask of at least one pixel.
+        label: the class label.
+    """
+    height, width = mask.segmentation["size"]
+    x, y, box_width, box_height = (round(side) for side in mask.bbox)
+    return fo.Detection(
+        label=label,
+        bounding_box=[x / width, y / height, box_width / width, box_height / height],
+        mask=mask.to_array()[y : y + box_height, x : x + box_width],
+        confidence=mask.score,
+        **mask.facts,
+    )
+
+
+def detection_to_mask(detection: fo.Detection, width: int, height: int) -> np.ndarray:
+    """Draws a detection's mask into an image of the given size; without a mask, its box.
+
+    The mask is laid at the rounded corner of the box, in its own size where that is the box's
+    size in pixels, else resized to it.
+
+    Args:
+        detection: a detection with a mask in the database or at `mask_path`, or none.
+        width: width of the image in pixels.
+        height: height of the image in pixels.
+
+    Returns:
+        bool array [height, width].
+
+    Raises:
+        ValueError: the mask file cannot be read.
+    """
+    left, top, box_width, box_height = detection.bounding_box
+    x0, x1 = round(left * width), round((left + box_width) * width)
+    y0, y1 = round(top * height), round((top + box_height) * height)
+    mask = _box_mask(detection)
+    if mask is None:
+        mask = np.ones((max(y1 - y0, 0), max(x1 - x0, 0)), dtype=bool)
+    elif not _is_size(mask.shape, (y1 - y0, x1 - x0)):
+        image = Image.fromarray(mask)
+        image = image.resize((max(x1 - x0, 1), max(y1 - y0, 1)), Image.Resampling.NEAREST)
+        mask = np.asarray(image)
+    canvas = np.zeros((height, width), dtype=bool)
+    rows = slice(max(y0, 0), min(y0 + mask.shape[0], height))
+    columns = slice(max(x0, 0), min(x0 + mask.shape[1], width))
+    canvas[rows, columns] = mask[
+        rows.start - y0 : max(rows.stop - y0, 0), columns.start - x0 : max(columns.stop - x0, 0)
+    ]
+    return canvas
+
+
+def _box_mask(detection: fo.Detection) -> np.ndarray | None:
+    """The mask inside the box as a bool array, or None where the detection has none."""
+    if not detection.has_mask:
+        return None
+    mask = detection.get_mask()
+    if mask is None:
+        raise ValueError(f"the mask file {detection.mask_path} cannot be read")
+    return np.ascontiguousarray(mask > 0 if mask.ndim == 2 else mask[..., 0] > 0)
+
+
+def _is_size(shape: tuple[int, ...], box: tuple[int, int]) -> bool:
+    """Whether a mask has its box's size, give or take the pixel that other tools round away."""
+    return all(abs(side - expected) <= 1 for side, expected in zip(shape, box, strict=True))
+
+
+def masks_to_detections(masks: list[Mask], reason: str | None = None) -> fo.Detections:
+    """The label of one image: its detections, and why there are none."""
+    detections = [mask_to_detection(mask) for mask in masks]
+    return fo.Detections(detections=detections, reason=reason)
+
+
+def move_into_box(label: fo.Detections, box: tuple[float, float, float, float]) -> None:
+    """Re-expresses detections of a patch in the coordinates of the whole image, in place.
+
+    Args:
+        label: detections whose boxes are relative to the patch.
+        box: relative (x, y, width, height) of the patch in the whole image.
+    """
+    left, top, width, height = box
+    for detection in label.detections:
+        x, y, w, h = detection.bounding_box
+        detection.bounding_box = [left + x * width, top + y * height, w * width, h * height]

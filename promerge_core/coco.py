@@ -1,0 +1,336 @@
+"""Image files -> one COCO json of masks, in a run that can be stopped and resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from .generator import ImageMasks, ProMerge
+from .images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
+from .summary import Summary
+
+CATEGORY = {"id": 1, "name": "object", "supercategory": "object"}
+
+
+class RunError(ValueError):
+    """A run cannot start or go on; the message says why and what to do."""
+
+
+class ImageEntry(NamedTuple):
+    """One image of a run.
+
+    Attributes:
+        id: COCO image id.
+        file_name: how the image is called in the json.
+        path: where its file is.
+    """
+
+    id: int
+    file_name: str
+    path: Path
+
+
+def find_images(source: Path) -> list[ImageEntry]:
+    """All image files of a folder and its subfolders, numbered from 1 by name.
+
+    Raises:
+        RunError: the folder holds no image file.
+    """
+    suffixes = set(Image.registered_extensions()) - {".pdf", ".mpg", ".mpeg"}
+    paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in suffixes)
+    if not paths:
+        raise RunError(f"{source} holds no image files")
+    return [
+        ImageEntry(number, path.relative_to(source).as_posix(), path)
+        for number, path in enumerate(paths, start=1)
+    ]
+
+
+def coco_images(annotations: Path, images_dir: Path) -> list[ImageEntry]:
+    """The images that a COCO json lists, by ascending id.
+
+    Raises:
+        RunError: the file is no COCO json, or an image would lie outside `images_dir`.
+    """
+    try:
+        rows = json.loads(annotations.read_text(encoding="utf-8"))["images"]
+        entries = [ImageEntry(int(row["id"]), str(row["file_name"]), Path()) for row in rows]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{annotations} is no COCO json: it has no list of images") from error
+    root = images_dir.resolve()
+    for index, entry in enumerate(entries):
+        path = (root / entry.file_name).resolve()
+        if not path.is_relative_to(root):
+            raise RunError(f"{annotations}: the image {entry.file_name!r} lies outside {root}")
+        entries[index] = entry._replace(path=path)
+    if not entries:
+        raise RunError(f"{annotations} lists no images")
+    return sorted(entries)
+
+
+class CocoRun:
+    """Segments images batch by batch and writes their masks as one COCO json.
+
+    Each finished batch is one line of a journal beside the output. A run that is stopped loses at
+    most the batch it was in; the next one goes on behind it, with the same batches, and ends with
+    the same file as an undisturbed run. The journal is removed when the output is complete.
+
+    Args:
+        generator: makes the masks.
+        entries: the images, in the order of the run.
+        output: the json to write.
+        settings: what else decides the result (backbone, weights, ...), for the record.
+        batch_size: images in a batch of the backbone.
+
+    Raises:
+        RunError: the output or its journal belongs to a run with other images or settings.
+    """
+
+    def __init__(
+        self,
+        generator: ProMerge,
+        entries: Sequence[ImageEntry],
+        output: Path,
+        settings: dict[str, Any],
+        batch_size: int = 8,
+    ) -> None:
+        self._generator = generator
+        self._batches = [
+            entries[start : start + batch_size] for start in range(0, len(entries), batch_size)
+        ]
+        self._output = output
+        self._journal = output.with_name(output.name + ".partial")
+        self._header = {
+            **settings,
+            "parameters": generator.config.to_dict(),
+            "batch_size": batch_size,
+            "images": _digest(entries),
+        }
+
+    def discard(self) -> None:
+        """Removes what an earlier run left."""
+        self._output.unlink(missing_ok=True)
+        self._journal.unlink(missing_ok=True)
+
+    def is_complete(self) -> bool:
+        """Whether the output is there and was made by this very run.
+
+        Raises:
+            RunError: it is there, and was made by another one.
+        """
+        if not self._output.exists():
+            return False
+        if _read_header(self._output) != self._header:
+            raise RunError(
+                f"{self._output} exists and was made from other images or with other settings; "
+                f"choose another file, or overwrite it"
+            )
+        self._journal.unlink(missing_ok=True)
+        return True
+
+    def run(self, num_workers: int = 0, progress: Callable[[int], object] | None = None) -> Summary:
+        """Does the batches that are not done yet and writes the output.
+
+        Args:
+            num_workers: processes that read images.
+            progress: called with the number of images that have just been done.
+
+        Returns:
+            counts over all images, those of earlier runs included; seconds are this run's.
+
+        Raises:
+            RunError: the journal belongs to another run.
+            OSError: the journal or the output cannot be written; what was done is kept.
+        """
+        done = self._open_journal()
+        if progress is not None:
+            progress(sum(map(len, self._batches[:done])))
+        with self._journal.open("a", encoding="utf-8") as journal:
+            for batch, images in self._load(self._batches[done:], num_workers):
+                line = self._segment(batch, images)
+                journal.write(json.dumps(line) + "\n")
+                journal.flush()
+                if progress is not None:
+                    progress(len(batch))
+        summary = self._write_output()
+        summary.seconds = dict(self._generator.timer.seconds)
+        self._journal.unlink()
+        return summary
+
+    def _open_journal(self) -> int:
+        """Number of batches in the journal, which is begun or cut behind its last whole line."""
+        if not self._journal.exists():
+            self._journal.write_text(json.dumps(self._header) + "\n", encoding="utf-8")
+            return 0
+        content = self._journal.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if not whole:
+            self._journal.unlink()
+            return self._open_journal()
+        if json.loads(whole.split(b"\n", 1)[0]) != self._header:
+            raise RunError(
+                f"{self._journal} was begun with other images or settings; finish that run, "
+                f"choose another output, or overwrite it"
+            )
+        if len(whole) < len(content):
+            with self._journal.open("r+b") as journal:
+                journal.truncate(len(whole))
+        return whole.count(b"\n") - 1
+
+    def _load(
+        self, batches: Sequence[Sequence[ImageEntry]], num_workers: int
+    ) -> Iterator[tuple[Sequence[ImageEntry], list[PreparedImage | SkippedImage]]]:
+        entries = list(itertools.chain.from_iterable(batches))
+        loader: Iterable[Any] = DataLoader(
+            _ImageFiles(entries, self._generator.input_size),
+            batch_sampler=_consecutive(batches),
+            num_workers=num_workers,
+            collate_fn=list,
+        )
+        return zip(batches, loader, strict=True)
+
+    def _segment(
+        self, batch: Sequence[ImageEntry], images: list[PreparedImage | SkippedImage]
+    ) -> list[dict[str, Any]]:
+        readable = [image for image in images if isinstance(image, PreparedImage)]
+        results = iter(self._generator.generate_prepared(readable))
+        return [
+            _skipped_record(entry, image)
+            if isinstance(image, SkippedImage)
+            else _record(entry, next(results))
+            for entry, image in zip(batch, images, strict=True)
+        ]
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        with self._journal.open(encoding="utf-8") as lines:
+            for line in itertools.islice(lines, 1, None):
+                yield from json.loads(line)
+
+    def _write_output(self) -> Summary:
+        """Writes the json from the journal, without holding it in memory, and puts it in place."""
+        summary = _summarise(self._records())
+        info = {
+            "description": "Instance masks without labels, by fiftyone-promerge",
+            "run": self._header,
+            "summary": {**summary.to_dict(), "seconds": None},
+        }
+        draft = self._output.with_name(self._output.name + ".draft")
+        try:
+            with draft.open("w", encoding="utf-8") as file:
+                file.write('{"info": ' + json.dumps(info))
+                file.write(',\n"categories": ' + json.dumps([CATEGORY]))
+                file.write(',\n"images": ')
+                _write_list(file.write, _image_rows(self._records()))
+                file.write(',\n"annotations": ')
+                _write_list(file.write, _annotation_rows(self._records()))
+                file.write("}\n")
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+        draft.replace(self._output)
+        return summary
+
+
+class _ImageFiles(Dataset[PreparedImage | SkippedImage]):
+    """Reads and resizes image files; one that cannot be read is a `SkippedImage`."""
+
+    def __init__(self, entries: Sequence[ImageEntry], size: int) -> None:
+        self._paths = [str(entry.path) for entry in entries]
+        self._size = size
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> PreparedImage | SkippedImage:
+        path = self._paths[index]
+        try:
+            return prepare_image(open_image(path), self._size)
+        except ImageError as error:
+            return SkippedImage(path, str(error))
+
+
+def _consecutive(batches: Sequence[Sequence[ImageEntry]]) -> list[list[int]]:
+    ends = itertools.accumulate(map(len, batches))
+    return [list(range(end - len(batch), end)) for end, batch in zip(ends, batches, strict=False)]
+
+
+def _digest(entries: Sequence[ImageEntry]) -> str:
+    """What identifies the images of a run: their ids and names, in order."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(f"{entry.id}\t{entry.file_name}\n".encode())
+    return digest.hexdigest()
+
+
+def _read_header(output: Path) -> dict[str, Any] | None:
+    """The run that an output's first line records, or None where it was not made here."""
+    with output.open(encoding="utf-8", errors="replace") as file:
+        first = file.readline().removeprefix('{"info": ').removesuffix(",\n").rstrip("\n")
+    try:
+        info = json.loads(first.removesuffix(","))
+    except ValueError:
+        return None
+    return info.get("run") if isinstance(info, dict) else None
+
+
+def _record(entry: ImageEntry, masks: ImageMasks) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "file_name": entry.file_name,
+        "width": masks.width,
+        "height": masks.height,
+        "reason": masks.reason,
+        "masks": [
+            {
+                "segmentation": mask.segmentation,
+                "bbox": mask.bbox,
+                "area": mask.area,
+                "score": mask.score,
+            }
+            for mask in masks
+        ],
+    }
+
+
+def _skipped_record(entry: ImageEntry, image: SkippedImage) -> dict[str, Any]:
+    return {"id": entry.id, "file_name": entry.file_name, "skipped": image.why}
+
+
+def _summarise(records: Iterable[dict[str, Any]]) -> Summary:
+    summary = Summary()
+    for record in records:
+        if "skipped" in record:
+            summary.skip(SkippedImage(record["file_name"], record["skipped"]))
+        else:
+            summary.count(len(record["masks"]), record["reason"])
+    return summary
+
+
+def _image_rows(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    names = ("id", "file_name", "width", "height")
+    for record in records:
+        if "skipped" not in record:
+            yield {name: record[name] for name in names}
+
+
+def _annotation_rows(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    numbers = itertools.count(1)
+    for record in records:
+        for mask in record.get("masks", ()):
+            keys = {"id": next(numbers), "image_id": record["id"], "category_id": CATEGORY["id"]}
+            yield {**keys, "iscrowd": 0, **mask}
+
+
+def _write_list(write: Callable[[str], object], rows: Iterable[dict[str, Any]]) -> None:
+    separator = "[\n"
+    for row in rows:
+        write(separator + json.dumps(row))
+        separator = ",\n"
+    write("[]" if separator == "[\n" else "\n]")

@@ -1,0 +1,50 @@
+"""What a run over many images did."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+from .generator import ImageMasks
+from .images import SkippedImage
+from .stages import NoMasks
+
+
+@dataclasses.dataclass
+class Summary:
+    """Counts of a run.
+
+    Attributes:
+        images: images that were processed.
+        masks: masks in all of them.
+        reasons: why images have no masks -> how many such images.
+        skipped: each image that could not be read, and why.
+        seconds: stage -> seconds.
+    """
+
+    images: int = 0
+    masks: int = 0
+    reasons: Counter[str] = dataclasses.field(default_factory=Counter)
+    skipped: list[SkippedImage] = dataclasses.field(default_factory=list)
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def add(self, masks: ImageMasks) -> None:
+        """Counts one processed image."""
+        self.count(len(masks), masks.reason)
+
+    def count(self, masks: int, reason: str | None) -> None:
+        """Counts one processed image with this many masks, or the reason for having none."""
+        self.images += 1
+        self.masks += masks
+        if reason is not None:
+            self.reasons[NoMasks(reason).value] += 1
+
+    def skip(self, image: SkippedImage) -> None:
+        """Counts one image that could not be read."""
+        self.skipped.append(image)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All counts, ready for JSON."""
+        skipped = [image._asdict() for image in self.skipped]
+        return {**dataclasses.asdict(self), "reasons": dict(self.reasons), "skipped": skipped}
