@@ -10,13 +10,13 @@ import fiftyone as fo
 import fiftyone.core.collections as foc
 import fiftyone.core.fields as fof
 
-from promerge_core import Summary
+from promerge_core import PromergeError, Summary
 
 from .model import ProMergeModel
 from .runs import recorded_parameters
 
 
-class FieldError(ValueError):
+class FieldError(PromergeError):
     """A label field cannot hold the masks; the message says why and what to do."""
 
 

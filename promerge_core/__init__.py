@@ -2,10 +2,11 @@
 
 from .backbones import Backbone, BackboneError, load_backbone
 from .config import ConfigError, ProMergeConfig
+from .errors import MissingExtraError, PromergeError
 from .generator import ImageMasks, ProMerge
 from .images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
 from .masks import Mask
-from .refinement import MissingExtraError, refine
+from .refinement import refine
 from .stages import NoMasks, Stages, segment_features
 from .summary import Summary
 
@@ -21,6 +22,7 @@ __all__ = [
     "PreparedImage",
     "ProMerge",
     "ProMergeConfig",
+    "PromergeError",
     "SkippedImage",
     "Stages",
     "Summary",

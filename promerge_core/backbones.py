@@ -17,13 +17,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from .errors import PromergeError
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 _DINO_URL = "https://dl.fbaipublicfiles.com/dino"
 
 
-class BackboneError(ValueError):
+class BackboneError(PromergeError):
     """A backbone's name is unknown, or its weights are missing or do not fit."""
 
 
@@ -261,7 +263,7 @@ def load_backbone(
 
 
 def _load_dino(name: str, dtype: torch.dtype, weights: str | Path | None) -> Backbone:
-    timm_name, _ = _DINO_MODELS[name]
+    timm_name, _ = DINO_MODELS[name]
     model = _create_model(name, timm_name, weights, {})
     return ViTBackbone(name, model, dtype, dino_positions=True)
 
@@ -282,7 +284,7 @@ def _load_embedded(name: str, dtype: torch.dtype, weights: str | Path | None) ->
     return EmbeddedBackbone()
 
 
-_DINO_MODELS = {
+DINO_MODELS = {
     "dino_vitb8": ("vit_base_patch8_224.dino", "dino_vitbase8_pretrain"),
     "dino_vits8": ("vit_small_patch8_224.dino", "dino_deitsmall8_pretrain"),
     "dino_vitb16": ("vit_base_patch16_224.dino", "dino_vitbase16_pretrain"),
@@ -290,7 +292,7 @@ _DINO_MODELS = {
 }
 
 BACKBONES: dict[str, Callable[[str, torch.dtype, str | Path | None], Backbone]] = {
-    **dict.fromkeys(_DINO_MODELS, _load_dino),
+    **dict.fromkeys(DINO_MODELS, _load_dino),
     "embedded": _load_embedded,
 }
 
@@ -314,7 +316,7 @@ def _create_model(
 
 
 def _download_message(name: str) -> str:
-    official = _DINO_MODELS.get(name, (None, None))[1]
+    official = DINO_MODELS.get(name, (None, None))[1]
     if official is None:
         bring = "its state dict as .pth or .safetensors"
     else:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from .errors import PromergeError
 from .generator import ImageMasks, ProMerge
 from .images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
 from .summary import Summary
@@ -19,7 +20,7 @@ from .summary import Summary
 CATEGORY = {"id": 1, "name": "object", "supercategory": "object"}
 
 
-class RunError(ValueError):
+class RunError(PromergeError):
     """A run cannot start or go on; the message says why and what to do."""
 
 
@@ -127,13 +128,17 @@ class CocoRun:
         """
         if not self._output.exists():
             return False
-        if _read_header(self._output) != self._header:
+        if _read_info(self._output).get("run") != self._header:
             raise RunError(
                 f"{self._output} exists and was made from other images or with other settings; "
                 f"choose another file, or overwrite it"
             )
         self._journal.unlink(missing_ok=True)
         return True
+
+    def read_summary(self) -> Summary:
+        """Counts of the complete run that made the output."""
+        return Summary.from_dict(_read_info(self._output)["summary"])
 
     def run(self, num_workers: int = 0, progress: Callable[[int], object] | None = None) -> Summary:
         """Does the batches that are not done yet and writes the output.
@@ -219,7 +224,7 @@ class CocoRun:
         info = {
             "description": "Instance masks without labels, by fiftyone-promerge",
             "run": self._header,
-            "summary": {**summary.to_dict(), "seconds": None},
+            "summary": summary.to_dict(),
         }
         draft = self._output.with_name(self._output.name + ".draft")
         try:
@@ -269,15 +274,15 @@ def _digest(entries: Sequence[ImageEntry]) -> str:
     return digest.hexdigest()
 
 
-def _read_header(output: Path) -> dict[str, Any] | None:
-    """The run that an output's first line records, or None where it was not made here."""
+def _read_info(output: Path) -> dict[str, Any]:
+    """The `info` in an output's first line; empty where the file was not made here."""
     with output.open(encoding="utf-8", errors="replace") as file:
-        first = file.readline().removeprefix('{"info": ').removesuffix(",\n").rstrip("\n")
+        first = file.readline()
     try:
-        info = json.loads(first.removesuffix(","))
+        info = json.loads(first.rstrip().removesuffix(",").removeprefix('{"info": '))
     except ValueError:
-        return None
-    return info.get("run") if isinstance(info, dict) else None
+        return {}
+    return info if isinstance(info, dict) else {}
 
 
 def _record(entry: ImageEntry, masks: ImageMasks) -> dict[str, Any]:

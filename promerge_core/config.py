@@ -6,10 +6,12 @@ import dataclasses
 import math
 from typing import Any, TypeVar
 
+from .errors import PromergeError
+
 ConfigType = TypeVar("ConfigType", bound="Config")
 
 
-class ConfigError(ValueError):
+class ConfigError(PromergeError):
     """A parameter is unknown, of the wrong type or out of its range."""
 
 

@@ -9,8 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from .errors import PromergeError
 
-class ImageError(ValueError):
+
+class ImageError(PromergeError):
     """An image cannot be read or used; the message says which and why."""
 
 

@@ -8,14 +8,11 @@ import numpy as np
 import torch
 
 from .config import ProMergeConfig, RefinementConfig
+from .errors import MissingExtraError
 from .masks import fill_holes, mask_iou
 from .permutohedral import PermutohedralLattice, divide, pixel_positions, spatial_lattice
 
 _CHUNK = 8
-
-
-class MissingExtraError(ImportError):
-    """An optional dependency is not installed; the message names the extra to install."""
 
 
 def refine(

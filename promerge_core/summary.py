@@ -44,6 +44,12 @@ class Summary:
         """Counts one image that could not be read."""
         self.skipped.append(image)
 
+    @classmethod
+    def from_dict(cls, counts: dict[str, Any]) -> Summary:
+        """The counts that `to_dict` gave."""
+        skipped = [SkippedImage(**image) for image in counts["skipped"]]
+        return cls(**{**counts, "reasons": Counter(counts["reasons"]), "skipped": skipped})
+
     def to_dict(self) -> dict[str, Any]:
         """All counts, ready for JSON."""
         skipped = [image._asdict() for image in self.skipped]

@@ -1,0 +1,296 @@
+"""The command `promerge`."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+from rich.console import Console
+from tqdm import tqdm
+
+from promerge_core import ProMerge, ProMergeConfig, PromergeError, Summary, load_backbone
+from promerge_core.coco import CocoRun, ImageEntry, RunError, coco_images, find_images
+
+from .options import backbone_options, config_options, config_values
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+console = Console()
+click.rich_click.TEXT_MARKUP = "markdown"
+
+
+class PromergeGroup(click.RichGroup):
+    """Turns what a user can cause into one sentence and a non-zero exit."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See `click.Group.invoke`."""
+        try:
+            return super().invoke(ctx)
+        except PromergeError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
+        except KeyboardInterrupt as error:
+            raise click.ClickException(
+                "stopped; what was done is kept, and the same command goes on from there"
+            ) from error
+
+
+@click.group(cls=PromergeGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fiftyone-promerge")
+def main() -> None:
+    """Instance masks for images without labels, in FiftyOne or as COCO json."""
+    # With mongod 6.0 FiftyOne prints a notice at every start, though it supports it.
+    os.environ.setdefault("FIFTYONE_DATABASE_VALIDATION", "false")
+
+
+@main.command()
+@backbone_options(default="embedded")
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("demo/masks.png"),
+    show_default=True,
+    help="Where to draw all results.",
+)
+def demo(backbone: str, weights: str | None, device: str, dtype: str, picture: Path) -> None:
+    """Segment real photos into the FiftyOne dataset `promerge-demo`, and draw them."""
+    from .model import load_model
+
+    model = load_model(backbone, weights=weights, device=device, dtype=dtype)
+    from .demo import DATASET, run_demo
+    from .report import print_summary
+
+    console.print(f"Segmenting the demo's photos with the backbone {backbone} ...")
+    _, summary = run_demo(model, picture)
+    print_summary(summary, console)
+    console.print(f"The picture of all results: {picture}", highlight=False)
+    console.print(f"The dataset is kept in FiftyOne as {DATASET}; look at it: make app")
+    console.print("(the same without make: promerge app)")
+    if backbone == "embedded":
+        console.print(
+            "These masks come from hand-made descriptors. With DINO, as in the paper:\n"
+            "    promerge demo --backbone dino_vitb8\n"
+            "    promerge demo --backbone dino_vitb8 --weights dino_vitbase8_pretrain.pth",
+            highlight=False,
+        )
+
+
+@main.command()
+@click.argument("source")
+@click.option("--dataset", help="FiftyOne dataset to write to; by default named as the folder.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="COCO json to write; without --dataset, no FiftyOne dataset is made.",
+)
+@click.option(
+    "--images-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where the images of a COCO json lie; by default beside it.",
+)
+@click.option("--field", default="promerge", show_default=True, help="Field of the dataset.")
+@click.option(
+    "--masks-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write masks as PNG files there instead of into the database.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 4096),
+    default=8,
+    show_default=True,
+    help="Images in a batch of the backbone.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(0, 256),
+    default=1,
+    show_default=True,
+    help="Processes that read images.",
+)
+@click.option("--overwrite", is_flag=True, help="Do everything anew; else an earlier run goes on.")
+@backbone_options(default="dino_vitb8")
+@config_options(ProMergeConfig)
+def generate(source: str, dataset: str | None, output: Path | None, **flags: Any) -> None:
+    """Make masks for SOURCE: a folder, a glob, a COCO json or a FiftyOne dataset.
+
+    The masks go into a FiftyOne dataset, into a COCO json, or into both. A run that was stopped
+    goes on where it was when the same command is given again.
+    """
+    entries, default_name = _entries(source, flags["images_dir"])
+    if entries is not None and output is not None and dataset is None:
+        summary = _generate_json(entries, output, flags)
+    else:
+        summary = _generate_dataset(entries, dataset or default_name, output, flags)
+    from .report import print_summary
+
+    print_summary(summary, console)
+    if summary.skipped and not summary.images:
+        raise RunError("no image could be read")
+
+
+def _entries(source: str, images_dir: Path | None) -> tuple[list[ImageEntry] | None, str]:
+    """The images that a source names, or None for a FiftyOne dataset; and a name for a dataset."""
+    path = Path(source)
+    if path.is_dir():
+        return find_images(path), path.resolve().name
+    if path.is_file() and path.suffix.lower() == ".json":
+        return coco_images(path, images_dir or path.parent), path.stem
+    if path.is_file():
+        return [ImageEntry(1, path.name, path)], path.stem
+    if glob.has_magic(source):
+        # Path.glob takes no absolute patterns.
+        found = [Path(name) for name in sorted(glob.glob(source, recursive=True))]  # noqa: PTH207
+        files = [name for name in found if name.is_file()]
+        if not files:
+            raise RunError(f"no file matches {source}")
+        root = Path(os.path.commonpath([name.parent for name in files]))
+        return [
+            ImageEntry(number, name.relative_to(root).as_posix(), name)
+            for number, name in enumerate(files, start=1)
+        ], root.resolve().name
+    import fiftyone as fo
+
+    if not fo.dataset_exists(source):
+        raise RunError(f"there is no folder, file, glob match or FiftyOne dataset {source!r}")
+    return None, source
+
+
+def _generate_json(entries: list[ImageEntry], output: Path, flags: dict[str, Any]) -> Summary:
+    config = ProMergeConfig(**config_values(ProMergeConfig, flags))
+    if not output.parent.is_dir():
+        raise RunError(f"there is no folder {output.parent} to write {output.name} into")
+    backbone = load_backbone(flags["backbone"], flags["device"], flags["dtype"], flags["weights"])
+    settings = {
+        "method": "promerge",
+        "backbone": flags["backbone"],
+        "weights": _file_digest(flags["weights"]),
+        "dtype": flags["dtype"],
+        "device": backbone.device.type,
+    }
+    run = CocoRun(ProMerge(backbone, config), entries, output, settings, flags["batch_size"])
+    if flags["overwrite"]:
+        run.discard()
+    if run.is_complete():
+        console.print(f"{output} is complete already; --overwrite makes it anew", highlight=False)
+        return run.read_summary()
+    with tqdm(total=len(entries), unit="image") as bar:
+        summary = run.run(flags["workers"], bar.update)
+    console.print(f"Masks are in {output}", highlight=False)
+    return summary
+
+
+def _file_digest(path: str | None) -> str | None:
+    if path is None:
+        return None
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _generate_dataset(
+    entries: list[ImageEntry] | None, name: str, output: Path | None, flags: dict[str, Any]
+) -> Summary:
+    from .generation import check_label_field, generate_masks
+    from .model import load_model
+
+    dataset = _open_dataset(name, entries)
+    check_label_field(dataset, flags["field"])
+    model = load_model(
+        flags["backbone"],
+        weights=flags["weights"],
+        device=flags["device"],
+        dtype=flags["dtype"],
+        **config_values(ProMergeConfig, flags),
+    )
+    summary = generate_masks(
+        dataset,
+        model,
+        flags["field"],
+        batch_size=flags["batch_size"],
+        num_workers=flags["workers"],
+        overwrite=flags["overwrite"],
+        masks_dir=flags["masks_dir"],
+    )
+    already = len(dataset) - summary.images - len(summary.skipped)
+    if already:
+        console.print(f"{already} images had masks already; --overwrite makes them anew")
+    console.print(f"Masks are in the field {flags['field']} of the FiftyOne dataset {name}")
+    if output is not None:
+        from .coco import export_coco
+
+        export_coco(dataset.exists(flags["field"]), flags["field"], output)
+        console.print(f"and in {output}", highlight=False)
+    return summary
+
+
+def _open_dataset(name: str, entries: list[ImageEntry] | None) -> fo.Dataset:
+    """The dataset of that name, with a sample for each entry."""
+    import fiftyone as fo
+
+    if fo.dataset_exists(name):
+        dataset = fo.load_dataset(name)
+    else:
+        dataset = fo.Dataset(name, persistent=True)
+    if entries is not None:
+        present = set(dataset.values("filepath"))
+        new = [entry for entry in entries if str(entry.path.resolve()) not in present]
+        dataset.add_samples(
+            [fo.Sample(filepath=str(entry.path.resolve()), coco_id=entry.id) for entry in new]
+        )
+    return dataset
+
+
+@main.command()
+@click.argument("dataset", default="promerge-demo")
+@click.option("--port", type=click.IntRange(1, 65535), default=5151, show_default=True)
+@click.option("--remote", is_flag=True, help="Do not open a browser on this machine.")
+def app(dataset: str, port: int, remote: bool) -> None:
+    """Open the FiftyOne App on DATASET."""
+    import fiftyone as fo
+
+    if not fo.dataset_exists(dataset):
+        raise RunError(f"there is no FiftyOne dataset {dataset!r}; promerge demo makes one")
+    session = fo.launch_app(fo.load_dataset(dataset), port=port, remote=remote)
+    console.print(f"The App is at http://localhost:{port}; Ctrl-C ends it", highlight=False)
+    session.wait(-1)
+
+
+@main.command()
+@backbone_options(default="dino_vitb8")
+@click.option(
+    "--repeats", type=click.IntRange(1, 100), default=5, show_default=True, help="Timed runs."
+)
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the figures there too.",
+)
+def benchmark(
+    backbone: str,
+    weights: str | None,
+    device: str,
+    dtype: str,
+    repeats: int,
+    json_path: Path | None,
+) -> None:
+    """Measure seconds per image of each stage, and peak memory.
+
+    Without --weights the backbone's weights are random: they do not change its speed. The stages
+    after it then run on planted features, whose mask counts are like DINO's.
+    """
+    from promerge_core.benchmark import run_benchmark
+
+    from .report import print_benchmark
+
+    figures = run_benchmark(backbone, device, dtype, weights, repeats)
+    print_benchmark(figures, console)
+    if json_path is not None:
+        json_path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,82 @@
+"""The demo: real photos that come with scikit-image and scikit-learn."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import fiftyone as fo
+
+from promerge_core import Summary, open_image
+
+from .generation import generate_masks
+from .labels import detection_to_mask
+from .model import ProMergeModel
+from .report import draw_masks
+
+DATASET = "promerge-demo"
+
+_PHOTOS = {
+    "skimage": (
+        "data/chelsea.png",
+        "data/coffee.png",
+        "data/astronaut.png",
+        "data/rocket.jpg",
+        "data/motorcycle_left.png",
+        "data/coins.png",
+    ),
+    "sklearn": ("datasets/images/flower.jpg", "datasets/images/china.jpg"),
+}
+
+
+def demo_photos() -> list[Path]:
+    """The photos' files inside the installed packages."""
+    photos = []
+    for package, names in _PHOTOS.items():
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            raise FileNotFoundError(f"{package} is not installed, and the demo's photos with it")
+        photos += [Path(spec.origin).parent / name for name in names]
+    return photos
+
+
+def demo_field(backbone: str) -> str:
+    """The field for a backbone's masks, so that several can be compared."""
+    return "promerge_" + re.sub(r"\W+", "_", backbone)
+
+
+def run_demo(model: ProMergeModel, picture: Path) -> tuple[fo.Dataset, Summary]:
+    """Segments the demo's photos into a persistent dataset and draws all results.
+
+    Args:
+        model: makes the masks.
+        picture: where to draw them.
+
+    Returns:
+        the dataset, and what was done.
+    """
+    dataset = demo_dataset()
+    field = demo_field(model.generator.backbone.name)
+    summary = generate_masks(dataset, model, field, overwrite=True, num_workers=0)
+    images, masks = [], []
+    for sample in dataset:
+        image = open_image(sample.filepath)
+        images.append(image)
+        masks.append([detection_to_mask(d, *image.size) for d in sample[field].detections])
+    draw_masks(images, masks, picture)
+    return dataset, summary
+
+
+def demo_dataset() -> fo.Dataset:
+    """The demo's dataset; one that a run with other photos left behind is replaced."""
+    photos = [str(path) for path in demo_photos()]
+    if fo.dataset_exists(DATASET):
+        dataset = fo.load_dataset(DATASET)
+        if dataset.values("filepath") == photos:
+            return dataset
+        dataset.delete()
+    dataset = fo.Dataset(DATASET, persistent=True)
+    dataset.add_samples([fo.Sample(filepath=photo) for photo in photos], progress=False)
+    dataset.compute_metadata(progress=False)
+    return dataset
