@@ -134,7 +134,7 @@ def generate(source: str, dataset: str | None, output: Path | None, **flags: Any
 
     print_summary(summary, console)
     if summary.skipped and not summary.images:
-        raise RunError("no image could be read")
+        raise RunError(f"none of the {len(summary.skipped)} images could be read")
 
 
 def _entries(source: str, images_dir: Path | None) -> tuple[list[ImageEntry] | None, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import argparse
+import logging
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -304,6 +305,8 @@ def _create_model(
     if timm_name not in timm.list_models(pretrained=True) and not timm.is_model(timm_name):
         raise BackboneError(f"timm has no model {timm_name!r}; see timm.list_models('vit_*')")
     state = None if weights is None else read_state_dict(Path(weights))
+    # The hub's client announces each of its retries; the error at the end says all of it.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         model = timm.create_model(timm_name, pretrained=state is None, num_classes=0, **options)
     except TypeError as error:

@@ -151,9 +151,26 @@ class CocoRun:
             counts over all images, those of earlier runs included; seconds are this run's.
 
         Raises:
-            RunError: the journal belongs to another run.
-            OSError: the journal or the output cannot be written; what was done is kept.
+            RunError: the journal belongs to another run, no image can be read, or nothing can be
+                written; what was done is kept.
         """
+        try:
+            summary = self._run(num_workers, progress)
+        except OSError as error:
+            raise RunError(
+                f"{error.filename or self._output} cannot be written: {error.strerror}; "
+                f"what was done is kept, and the same run goes on from there"
+            ) from error
+        self._journal.unlink()
+        if not summary.images:
+            self._output.unlink()
+            raise RunError(
+                f"none of the {len(summary.skipped)} images could be read; "
+                f"the first: {summary.skipped[0].why}"
+            )
+        return summary
+
+    def _run(self, num_workers: int, progress: Callable[[int], object] | None) -> Summary:
         done = self._open_journal()
         if progress is not None:
             progress(sum(map(len, self._batches[:done])))
@@ -166,7 +183,6 @@ class CocoRun:
                     progress(len(batch))
         summary = self._write_output()
         summary.seconds = dict(self._generator.timer.seconds)
-        self._journal.unlink()
         return summary
 
     def _open_journal(self) -> int:
