@@ -12,7 +12,7 @@ import math
 import os
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
@@ -24,7 +24,8 @@ from bson import ObjectId
 from pycocotools import mask as coco_mask
 from pymongo import UpdateOne
 
-from promerge_core.masks import Mask, encode_rle
+from promerge_core import Mask, PromergeError
+from promerge_core.masks import encode_rle
 
 from .labels import LABEL, detection_to_mask, mask_to_detection
 
@@ -40,7 +41,7 @@ _LABELS_PER_WRITE = 5000
 _KEPT = (("area", "area", float), ("iscrowd", "iscrowd", int), ("id", IMAGE_ID_FIELD, int))
 
 
-class CocoError(ValueError):
+class CocoError(PromergeError):
     """A COCO file, or a field that should become one, has something in it that is not COCO."""
 
 
@@ -310,8 +311,12 @@ class CocoFile:
         Raises:
             CocoError: the file is not COCO json.
         """
+        found = False
         for image in self._items("images.item"):
-            yield _with_keys(image, ("id", "width", "height"), f"an image of {self.path}")
+            found = True
+            yield _with_keys(image, ("id", "width", "height"), f"An image of {self.path}")
+        if not found:
+            raise CocoError(f"{self.path} is not a COCO dataset: it has no images")
 
     def annotations(self) -> Iterator[dict[str, Any]]:
         """The annotations or results, in the file's order, each with at least `image_id`.
@@ -319,9 +324,11 @@ class CocoFile:
         Raises:
             CocoError: the file is not COCO json.
         """
-        prefix = "item" if self.is_results() else "annotations.item"
+        prefix, keys = "annotations.item", ("id", "image_id")
+        if self.is_results():
+            prefix, keys = "item", ("image_id",)
         for annotation in self._items(prefix):
-            yield _with_keys(annotation, ("image_id",), f"an annotation of {self.path}")
+            yield _with_keys(annotation, keys, f"An annotation of {self.path}")
 
     def categories(self) -> dict[int, str]:
         """Names of the categories by id; empty where the file has none."""
@@ -357,7 +364,7 @@ class CocoFile:
         return CocoError(f"{self.path} is not valid JSON (NaN is not either): {reason}")
 
 
-def _with_keys(item: Any, keys: tuple[str, ...], what: str) -> dict[str, Any]:
+def _with_keys(item: Any, keys: Sequence[str], what: str) -> dict[str, Any]:
     missing = [key for key in keys if not isinstance(item, dict) or key not in item]
     if missing:
         raise CocoError(f"{what} has no {' and no '.join(missing)}: {str(item)[:80]}")
@@ -505,7 +512,13 @@ class UniqueIds:
         self._ids = array("q")
 
     def add(self, number: int) -> None:
-        """Takes one id."""
+        """Takes one id.
+
+        Raises:
+            CocoError: it is not an integer.
+        """
+        if not isinstance(number, int):
+            raise CocoError(f"{self._what}: the id {number!r} is not an integer")
         self._ids.append(number)
 
     def check(self) -> None:

@@ -21,6 +21,8 @@ from bson import ObjectId
 from pycocotools.cocoeval import COCOeval
 from pymongo import UpdateOne
 
+from promerge_core import PromergeError
+
 from .coco import (
     IMAGE_ID_FIELD,
     annotation_area,
@@ -45,7 +47,7 @@ _IOU_50 = 0
 _ALL_AREAS = 0
 
 
-class EvaluationError(ValueError):
+class EvaluationError(PromergeError):
     """A field cannot be evaluated as asked."""
 
 

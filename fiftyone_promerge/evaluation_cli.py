@@ -1,0 +1,148 @@
+"""The commands `evaluate`, `benchmark-data`, `export` and `import`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+console = Console()
+_OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--fields", multiple=True, required=True, help="Prediction fields, one or several.")
+@click.argument("more_fields", nargs=-1, metavar="[FIELDS]...")
+@click.option("--gt-field", default="ground_truth", show_default=True, help="Ground truth field.")
+@click.option(
+    "--iou-type",
+    type=click.Choice(["segm", "bbox"]),
+    default="segm",
+    show_default=True,
+    help="Compare masks or boxes.",
+)
+@click.option("--json", "json_path", type=_OUTPUT, help="Write the table as JSON.")
+@click.option("--picture", type=_OUTPUT, help="Draw AP and AR beside the published numbers.")
+def evaluate(
+    dataset: str,
+    fields: tuple[str, ...],
+    more_fields: tuple[str, ...],
+    gt_field: str,
+    iou_type: Any,
+    json_path: Path | None,
+    picture: Path | None,
+) -> None:
+    """COCO AP and AR of fields of DATASET, kept as runs `eval_FIELD_segm` or `eval_FIELD_bbox`.
+
+    Example: promerge evaluate my-dataset --fields promerge maskcut
+    """
+    from .comparison import comparison, draw
+    from .evaluation import evaluate as evaluate_field
+
+    samples = _load(dataset)
+    benchmark = samples.info.get("benchmark")
+    metrics = {
+        field: evaluate_field(
+            samples, field, gt_field, eval_key=f"eval_{field}_{iou_type}", iou_type=iou_type
+        ).metrics()
+        for field in (*fields, *more_fields)
+    }
+    rows = comparison(metrics, benchmark)
+    console.print(_table(rows, f"{dataset}, {iou_type}, percent"))
+    if json_path:
+        content = {
+            "dataset": dataset,
+            "benchmark": benchmark,
+            "iou_type": iou_type,
+            "images": len(samples),
+            "rows": rows,
+        }
+        json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    if picture:
+        draw(rows, f"{dataset} ({iou_type}, {len(samples)} images)", picture)
+
+
+def _table(rows: list[dict[str, Any]], title: str) -> Table:
+    from .evaluation import METRICS
+
+    table = Table(title=title)
+    table.add_column("field")
+    for metric in METRICS:
+        table.add_column(metric, justify="right")
+    for row in rows:
+        name = row["name"] + (" (published)" if row["published"] else "")
+        table.add_row(name, *(f"{row[m]:.1f}" if m in row else "" for m in METRICS))
+    return table
+
+
+@click.command("benchmark-data")
+@click.argument("name")
+@click.option("--images-dir", type=click.Path(path_type=Path), help="Folder of the images.")
+@click.option("--annotations", type=click.Path(path_type=Path), help="COCO annotation file.")
+@click.option("--dataset-name", help="Name of the dataset.  [default: NAME]")
+def benchmark_data(
+    name: str, images_dir: Path | None, annotations: Path | None, dataset_name: str | None
+) -> None:
+    """Load benchmark NAME as a dataset: coco2017, coco20k, lvis, kitti, objects365 or sa1b.
+
+    Without files it says where to get them; coco2017 is downloaded.
+    """
+    from .benchmarks import GT_FIELD, load_benchmark
+
+    dataset = load_benchmark(name, images_dir, annotations, dataset_name)
+    dataset.persistent = True
+    objects = dataset.count(f"{GT_FIELD}.detections")
+    console.print(f"Dataset '{dataset.name}': {len(dataset)} images, {objects} objects")
+    missing = dataset.info["missing_images"]
+    if missing:
+        console.print(f"{len(missing)} images are missing: {', '.join(missing[:5])} ...")
+
+
+@click.command("export")
+@click.argument("dataset")
+@click.argument("field")
+@click.argument("path", type=_OUTPUT)
+@click.option(
+    "--kind",
+    type=click.Choice(["dataset", "results"]),
+    default="dataset",
+    show_default=True,
+    help="A whole COCO file, or the list of results that loadRes reads.",
+)
+def export_field(dataset: str, field: str, path: Path, kind: Any) -> None:
+    """Write FIELD of DATASET as COCO json to PATH."""
+    from .coco import export_coco
+
+    written = export_coco(_load(dataset), field, path, kind)
+    console.print(f"{written} annotations written to {path}")
+
+
+@click.command("import")
+@click.argument("dataset")
+@click.argument("field")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_field(dataset: str, field: str, path: Path) -> None:
+    """Read the COCO json at PATH into the new FIELD of DATASET."""
+    from .coco import import_coco
+
+    counts = import_coco(_load(dataset), field, path)
+    console.print(
+        f"{counts['labels']} labels read; {counts['unknown_images']} of images that are not here"
+    )
+
+
+def _load(name: str) -> fo.Dataset:
+    import fiftyone as fo
+
+    if not fo.dataset_exists(name):
+        known = ", ".join(fo.list_datasets()) or "none"
+        raise click.ClickException(f"There is no dataset '{name}'; there are: {known}")
+    return fo.load_dataset(name)
