@@ -253,7 +253,7 @@ def _fill(dataset: fo.Dataset, name: str, folder: Path, source: _Annotations) ->
             f"None of the {len(missing)} images of {source.path} is in {folder}. "
             f"{where_to_get(name)}"
         )
-    dataset.info |= {"benchmark": name, "missing_images": missing}
+    dataset.info = {"benchmark": name, "missing_images": missing}
     dataset.save()
     if missing:
         logger.warning(

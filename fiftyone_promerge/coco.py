@@ -562,13 +562,13 @@ def import_coco(
     try:
         with LabelWriter(dataset, field) as writer:
             for annotation in file.annotations():
+                if "id" in annotation:
+                    ids.add(annotation["id"])
                 target = targets.get(annotation["image_id"])
                 counts["labels" if target else "unknown_images"] += 1
                 if target:
                     sample_id, size = target
                     writer.add(sample_id, annotation_to_detection(annotation, size))
-                if "id" in annotation:
-                    ids.add(annotation["id"])
         ids.check()
     except BaseException:
         dataset.delete_sample_field(field)

@@ -153,9 +153,9 @@ def test_missing_files_say_where_to_get_them(database, tmp_path):
     from fiftyone_promerge.benchmarks import BENCHMARKS
 
     for name, benchmark in BENCHMARKS.items():
-        for images_dir, annotations in [(tmp_path / "no", "no.json"), (tmp_path, tmp_path / "no")]:
+        for folder, file in [(tmp_path / "no", "no.json"), (tmp_path, tmp_path / "no")]:
             with pytest.raises(ValueError, match=r"There is no (folder|file)") as error:
-                fop.load_benchmark(name, images_dir, annotations)
+                fop.load_benchmark(name, folder, file)
             assert benchmark.annotations in str(error.value)
             assert ("after signing up" in str(error.value)) == benchmark.sign_up
     with pytest.raises(ValueError, match="no benchmark 'imagenet': choose from coco2017"):
