@@ -125,37 +125,38 @@ def connected_components(masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
         masks: bool tensor [N, h, w].
 
     Returns:
-        labels: int64 tensor [N, h, w]; -1 outside the masks. Components are numbered from 0
+        labels: int32 tensor [N, h, w]; -1 outside the masks. Components are numbered from 0
             through all masks, in raster order of their first pixel.
         areas: int64 tensor [number of components], in pixels.
     """
-    left = torch.nn.functional.pad(masks, (1, 0))[..., :-1]
-    starts = masks & ~left
-    run = starts.flatten().cumsum(0).view(masks.shape) - 1
-    vertical = masks[:, 1:] & masks[:, :-1]
-    first = vertical & ~torch.nn.functional.pad(vertical, (1, 0))[..., :-1]
-    # Of each vertical contact one pixel is enough, but a run that starts inside a contact is new.
-    first |= vertical & (starts[:, 1:] | starts[:, :-1])
-    roots = _graph_components(
-        int(starts.sum()), run[:, :-1][first], run[:, 1:][first], masks.device
-    )
-    unique, component = roots.unique(return_inverse=True)
-    labels = torch.where(masks, component[run.clamp(min=0)], -1) if len(roots) else run
-    areas = torch.bincount(labels[masks], minlength=len(unique))
+    _, height, width = masks.shape
+    starts = masks.clone()
+    starts[..., 1:] &= ~masks[..., :-1]
+    run = starts.flatten().cumsum(0, dtype=torch.int32).sub_(1)
+    runs = int(run[-1]) + 1 if len(run) else 0
+    # Where two runs begin to touch, at least one of them begins.
+    touch = masks[:, 1:] & masks[:, :-1] & (starts[:, 1:] | starts[:, :-1])
+    edge = touch.flatten().nonzero()[:, 0]
+    upper = edge + edge // max((height - 1) * width, 1) * width
+    parent = _graph_components(runs, run[upper].long(), run[upper + width].long())
+
+    is_root = parent == torch.arange(runs, device=masks.device)
+    number = is_root.cumsum(0, dtype=torch.int32).sub_(1)[parent]
+    if runs == 0:
+        return run.view(masks.shape), number.long()
+    labels = number[run.clamp_(min=0)].view(masks.shape).masked_fill_(~masks, -1)
+    areas = torch.bincount(labels.flatten() + 1, minlength=int(is_root.sum()) + 1)[1:]
     return labels, areas
 
 
-def _graph_components(
-    nodes: int, tail: torch.Tensor, head: torch.Tensor, device: torch.device
-) -> torch.Tensor:
+def _graph_components(nodes: int, tail: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
     """For each node the lowest node of its component, int64 [nodes]."""
-    parent = torch.arange(nodes, device=device)
+    parent = torch.arange(nodes, device=tail.device)
+    ends = torch.cat([tail, head])
     while True:
-        lowest = torch.minimum(parent[tail], parent[head])
-        hooked = parent.scatter_reduce(0, parent[tail], lowest, "amin")
-        hooked = hooked.scatter_reduce(0, parent[head], lowest, "amin")
-        hooked = hooked.scatter_reduce(0, tail, lowest, "amin")
-        hooked = hooked.scatter_reduce(0, head, lowest, "amin")
+        lowest = torch.minimum(parent[tail], parent[head]).repeat(2)
+        hooked = parent.scatter_reduce(0, parent[ends], lowest, "amin")
+        hooked = hooked.scatter_reduce(0, ends, lowest, "amin")
         hooked = hooked[hooked]
         if torch.equal(hooked, parent):
             return parent

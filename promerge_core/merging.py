@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from .config import ProMergeConfig
-from .pruning import mean_features, mean_response
+from .pruning import mask_areas, mean_features
 
 
 def merge(
@@ -23,36 +23,36 @@ def merge(
         config: uses `merge_overlap`, `merge_overlap_similar`, `merge_similarity`.
 
     Returns:
-        merged: bool tensor [M, h, w], by descending area of the proposal that began each.
+        merged: bool tensor [M, h, w], by descending area of the largest proposal in each.
         votes: int64 tensor [M], how many proposals each was merged from.
     """
-    areas = kept.flatten(1).sum(1)
+    areas = mask_areas(kept)
     order = areas.argsort(descending=True, stable=True)
-    kept, areas = kept[order], areas[order]
-    responses = mean_features(kept, unit) @ unit.T
-    clusters = kept[:0]
-    votes = areas[:0]
-    for proposal, area, response in zip(kept, areas, responses, strict=True):
-        overlap = (clusters & proposal).flatten(1).sum(1) / area
-        similar = mean_response(clusters, response) >= config.merge_similarity
+    kept, areas = kept[order], areas[order].float()
+    masks = kept.flatten(1).float()
+    # Of each proposal, what gives its overlap with a cluster and its similarity to it in one go.
+    columns = torch.stack([masks, mean_features(kept, unit) @ unit.T], dim=2)
+    clusters = torch.zeros_like(masks)
+    votes: list[int] = []
+    for mask, column, area in zip(masks, columns, areas, strict=True):
+        begun = clusters[: len(votes)]
+        shared, similarity = (begun @ column).unbind(1)
+        overlap = shared / area
+        similar = similarity / begun.sum(1).clamp_(min=1) >= config.merge_similarity
         joins = (overlap > config.merge_overlap) | (
             (overlap > config.merge_overlap_similar) & similar
         )
-        clusters, votes = _join(clusters, votes, proposal, joins)
-    return clusters, votes
-
-
-def _join(
-    clusters: torch.Tensor, votes: torch.Tensor, proposal: torch.Tensor, joins: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Puts the proposal and all clusters it joins into the place of the first of them."""
-    hits = joins.nonzero()[:, 0]
-    joined = proposal | clusters[hits].any(0)
-    total = 1 + votes[hits].sum()
-    if len(hits) == 0:
-        return torch.cat([clusters, joined[None]]), torch.cat([votes, total[None]])
-    clusters, votes = clusters.clone(), votes.clone()
-    clusters[hits[0]], votes[hits[0]] = joined, total
-    stays = ~joins
-    stays[hits[0]] = True
-    return clusters[stays], votes[stays]
+        into, *others = joins.nonzero()[:, 0].tolist() or [len(votes)]
+        if into == len(votes):
+            votes.append(0)
+        clusters[into].clamp_(min=mask)
+        votes[into] += 1
+        for other in others:
+            # A joined cluster stays behind as an empty row, which overlaps nothing.
+            clusters[into].clamp_(min=clusters[other])
+            votes[into] += votes[other]
+            clusters[other] = 0
+            votes[other] = 0
+    counts = torch.tensor(votes, dtype=torch.int64, device=masks.device)
+    found = counts > 0
+    return (clusters[: len(votes)][found] > 0).unflatten(1, kept.shape[1:]), counts[found]

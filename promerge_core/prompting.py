@@ -83,25 +83,25 @@ def _large_components(
     masks: torch.Tensor, prompts: torch.Tensor, config: ProMergeConfig
 ) -> torch.Tensor:
     """Components of each mask that are large against the one that holds the mask's prompt."""
-    count, height, width = masks.shape
+    _, height, width = masks.shape
     labels, areas = connected_components(masks)
-    flat = labels.flatten(1)
     # A prompt with a zero feature, or a threshold near 1, can lie outside its own mask: area 0.
-    own = flat.gather(1, prompts[:, None])[:, 0]
-    own_area = torch.where(own >= 0, areas[own.clamp(min=0)], 0) if len(areas) else own * 0
-    inside = flat >= 0
+    own = labels.flatten(1).gather(1, prompts[:, None])[:, 0].long()
+    own_area = torch.cat([areas, areas.new_zeros(1)])[own]
+    pixel = masks.flatten().nonzero()[:, 0]
+    component = labels.flatten()[pixel].long()
     owner = torch.empty_like(areas)
-    owner[flat[inside]] = torch.arange(count, device=masks.device)[:, None].expand_as(flat)[inside]
-    large = areas >= config.component_area_ratio * own_area[owner]
+    owner[component] = pixel // (height * width)
 
+    large = areas >= config.component_area_ratio * own_area[owner]
     chosen = large.nonzero()[:, 0]
     chosen = chosen[areas[chosen].argsort(descending=True, stable=True)]
     chosen = chosen[owner[chosen].argsort(stable=True)]
     rank = torch.full_like(areas, -1)
     rank[chosen] = torch.arange(len(chosen), device=masks.device)
 
-    position = torch.arange(height * width, device=masks.device).expand_as(flat)[inside]
-    target = rank[flat[inside]]
+    target = rank[component]
+    taken = target >= 0
     proposals = masks.new_zeros(len(chosen), height * width)
-    proposals[target[target >= 0], position[target >= 0]] = True
+    proposals[target[taken], pixel[taken] % (height * width)] = True
     return proposals.view(-1, height, width)

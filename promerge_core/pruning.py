@@ -7,6 +7,11 @@ import torch
 from .config import ProMergeConfig
 
 
+def mask_areas(masks: torch.Tensor) -> torch.Tensor:
+    """Number of patches in each mask: bool [M, h, w] -> int32 [M]."""
+    return masks.flatten(1).sum(1, dtype=torch.int32)
+
+
 def mean_features(masks: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
     """Mean of the unit features inside each mask; itself not of unit length.
 
@@ -17,8 +22,7 @@ def mean_features(masks: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
     Returns:
         float32 tensor [M, C]; zero for an empty mask.
     """
-    flat = masks.flatten(1)
-    return flat.float() @ unit / flat.sum(1, keepdim=True).clamp(min=1)
+    return masks.flatten(1).float() @ unit / mask_areas(masks)[:, None].clamp(min=1)
 
 
 def mean_response(masks: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
@@ -34,8 +38,7 @@ def mean_response(masks: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
     Returns:
         float32 tensor [M]; zero for an empty mask.
     """
-    flat = masks.flatten(1)
-    return flat.float() @ response / flat.sum(1).clamp(min=1)
+    return masks.flatten(1).float() @ response / mask_areas(masks).clamp(min=1)
 
 
 def prune(
@@ -59,7 +62,7 @@ def prune(
     Returns:
         bool tensor [K, h, w] of the kept proposals, by ascending area.
     """
-    areas = proposals.flatten(1).sum(1)
+    areas = mask_areas(proposals)
     ascending = proposals[areas.argsort(stable=True)]
     similarity = mean_response(ascending, unit @ mean_features(background[None], unit)[0])
     distinct = ascending[similarity < config.background_similarity]
@@ -69,15 +72,17 @@ def prune(
 def _cascade(masks: torch.Tensor, background: torch.Tensor, overlap: float) -> torch.Tensor:
     """Which masks the cascade keeps: bool [P] for masks [P, patches] by ascending area."""
     count = len(masks)
+    kept = torch.ones(count, dtype=torch.bool, device=masks.device)
+    if count == 0:
+        return kept
     order = torch.arange(count, device=masks.device, dtype=torch.int32)[:, None]
     inside = torch.where(masks, order, count)
-    kept = torch.ones(count, dtype=torch.bool, device=masks.device)
+    # One product counts both the new patches and those of them that are background.
+    counted = torch.stack([torch.ones_like(background), background], dim=1).float()
     while True:
         # The first kept proposal that holds a patch is the one to which the patch is new.
-        first = torch.where(kept[:, None], inside, count).amin(0) if count else inside.sum(0)
-        new = masks & (first >= order)
-        size = new.sum(1)
-        covered = (new & background).sum(1)
+        first = torch.where(kept[:, None], inside, count).amin(0)
+        size, covered = ((masks & (first >= order)).float() @ counted).unbind(1)
         settled = (size > 0) & (covered / size.clamp(min=1) < overlap)
         if torch.equal(settled, kept):
             return kept
