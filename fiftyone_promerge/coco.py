@@ -324,9 +324,9 @@ class CocoFile:
         Raises:
             CocoError: the file is not COCO json.
         """
-        prefix, keys = "annotations.item", ("id", "image_id")
-        if self.is_results():
-            prefix, keys = "item", ("image_id",)
+        results = self.is_results()
+        prefix = "item" if results else "annotations.item"
+        keys = ["image_id"] if results else ["id", "image_id"]
         for annotation in self._items(prefix):
             yield _with_keys(annotation, keys, f"An annotation of {self.path}")
 

@@ -74,12 +74,12 @@ def _table(rows: list[dict[str, Any]], title: str) -> Table:
     from .evaluation import METRICS
 
     table = Table(title=title)
-    table.add_column("field")
-    for metric in METRICS:
-        table.add_column(metric, justify="right")
+    table.add_column("")
     for row in rows:
-        name = row["name"] + (" (published)" if row["published"] else "")
-        table.add_row(name, *(f"{row[m]:.1f}" if m in row else "" for m in METRICS))
+        published = "\n(published)" if row["published"] else ""
+        table.add_column(row["name"] + published, justify="right")
+    for metric in METRICS:
+        table.add_row(metric, *(f"{row[metric]:.1f}" if metric in row else "" for row in rows))
     return table
 
 
