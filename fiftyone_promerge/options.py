@@ -53,7 +53,7 @@ def backbone_options(default: str) -> Callable[[Command], Command]:
             "--backbone",
             default=default,
             show_default=True,
-            help=f"One of {', '.join(BACKBONES)}, or any timm ViT as timm:<name>.",
+            help=f"One of {', '.join(BACKBONES)}, or any timm ViT as timm:NAME.",
         ),
         click.option(
             "--weights",
