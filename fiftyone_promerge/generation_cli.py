@@ -12,10 +12,11 @@ import rich_click as click
 from rich.console import Console
 from tqdm import tqdm
 
-from promerge_core import ProMerge, ProMergeConfig, Summary, load_backbone
+from promerge_core import Summary, load_backbone
 from promerge_core.coco import CocoRun, ImageEntry, RunError, coco_images, find_images
+from promerge_core.methods import build_generator, method_config
 
-from .options import backbone_options, config_options, config_values
+from .options import backbone_options, method_options, method_parameters
 from .report import print_summary
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ console = Console()
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Where the images of a COCO json lie; by default beside it.",
 )
-@click.option("--field", default="promerge", show_default=True, help="Field of the dataset.")
+@click.option("--field", help="Field of the dataset; by default named as the method.")
 @click.option(
     "--masks-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -59,18 +60,22 @@ console = Console()
 )
 @click.option("--overwrite", is_flag=True, help="Do everything anew; else an earlier run goes on.")
 @backbone_options(default="dino_vitb8")
-@config_options(ProMergeConfig)
-def generate(source: str, dataset: str | None, output: Path | None, **flags: Any) -> None:
+@method_options
+@click.pass_context
+def generate(
+    context: click.Context, source: str, dataset: str | None, output: Path | None, **flags: Any
+) -> None:
     """Make masks for SOURCE: a folder, a glob, a COCO json or a FiftyOne dataset.
 
     The masks go into a FiftyOne dataset, into a COCO json, or into both. A run that was stopped
     goes on where it was when the same command is given again.
     """
+    parameters = method_parameters(context)
     entries, default_name = _entries(source, flags["images_dir"])
     if entries is not None and output is not None and dataset is None:
-        summary = _generate_json(entries, output, flags)
+        summary = _generate_json(entries, output, flags, parameters)
     else:
-        summary = _generate_dataset(entries, dataset or default_name, output, flags)
+        summary = _generate_dataset(entries, dataset or default_name, output, flags, parameters)
     print_summary(summary, console)
     if summary.skipped and not summary.images:
         raise RunError(f"none of the {len(summary.skipped)} images could be read")
@@ -103,19 +108,22 @@ def _entries(source: str, images_dir: Path | None) -> tuple[list[ImageEntry] | N
     return None, source
 
 
-def _generate_json(entries: list[ImageEntry], output: Path, flags: dict[str, Any]) -> Summary:
-    config = ProMergeConfig(**config_values(ProMergeConfig, flags))
+def _generate_json(
+    entries: list[ImageEntry], output: Path, flags: dict[str, Any], parameters: dict[str, Any]
+) -> Summary:
+    config = method_config(flags["method"], parameters)
     if not output.parent.is_dir():
         raise RunError(f"there is no folder {output.parent} to write {output.name} into")
     backbone = load_backbone(flags["backbone"], flags["device"], flags["dtype"], flags["weights"])
     settings = {
-        "method": "promerge",
+        "method": flags["method"],
         "backbone": flags["backbone"],
         "weights": _file_digest(flags["weights"]),
         "dtype": flags["dtype"],
         "device": backbone.device.type,
     }
-    run = CocoRun(ProMerge(backbone, config), entries, output, settings, flags["batch_size"])
+    generator = build_generator(flags["method"], backbone, config)
+    run = CocoRun(generator, entries, output, settings, flags["batch_size"])
     if flags["overwrite"]:
         run.discard()
     if run.is_complete():
@@ -134,24 +142,30 @@ def _file_digest(path: str | None) -> str | None:
 
 
 def _generate_dataset(
-    entries: list[ImageEntry] | None, name: str, output: Path | None, flags: dict[str, Any]
+    entries: list[ImageEntry] | None,
+    name: str,
+    output: Path | None,
+    flags: dict[str, Any],
+    parameters: dict[str, Any],
 ) -> Summary:
     from .generation import check_label_field, generate_masks
     from .model import load_model
 
+    field = flags["field"] or flags["method"]
     dataset = _open_dataset(name, entries)
-    check_label_field(dataset, flags["field"])
+    check_label_field(dataset, field)
     model = load_model(
         flags["backbone"],
+        flags["method"],
         weights=flags["weights"],
         device=flags["device"],
         dtype=flags["dtype"],
-        **config_values(ProMergeConfig, flags),
+        **parameters,
     )
     summary = generate_masks(
         dataset,
         model,
-        flags["field"],
+        field,
         batch_size=flags["batch_size"],
         num_workers=flags["workers"],
         overwrite=flags["overwrite"],
@@ -160,11 +174,11 @@ def _generate_dataset(
     already = len(dataset) - summary.images - len(summary.skipped)
     if already:
         console.print(f"{already} images had masks already; --overwrite makes them anew")
-    console.print(f"Masks are in the field {flags['field']} of the FiftyOne dataset {name}")
+    console.print(f"Masks are in the field {field} of the FiftyOne dataset {name}")
     if output is not None:
         from .coco import export_coco
 
-        export_coco(dataset.exists(flags["field"]), flags["field"], output)
+        export_coco(dataset.exists(field), field, output)
         console.print(f"and in {output}", highlight=False)
     return summary
 

@@ -14,20 +14,18 @@ from PIL import Image
 
 from promerge_core import (
     ImageError,
+    MaskGenerator,
     PreparedImage,
-    ProMerge,
-    ProMergeConfig,
     SkippedImage,
     Summary,
     load_backbone,
     open_image,
     prepare_image,
 )
+from promerge_core.methods import build_generator, method_config
 
 from .labels import masks_to_detections, move_into_box
 from .runs import ApplyModelCall, current_apply_model_call, record_run
-
-METHODS = {"promerge": (ProMerge, ProMergeConfig)}
 
 
 class PatchImage(NamedTuple):
@@ -118,7 +116,7 @@ class ProMergeModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchM
     """
 
     def __init__(
-        self, generator: ProMerge, name: str = "promerge", weights: str | None = None
+        self, generator: MaskGenerator, name: str = "promerge", weights: str | None = None
     ) -> None:
         super().__init__()
         self.generator = generator
@@ -273,21 +271,18 @@ def load_model(
 
     Args:
         backbone: see `promerge_core.load_backbone`.
-        method: `promerge`.
+        method: `promerge`, or the baseline `maskcut`.
         weights: a local state dict for the backbone; None downloads the pretrained one.
         device: `auto`, or a torch device.
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
-        **config: parameters of the method, see `promerge_core.ProMergeConfig`.
+        **config: parameters of the method, see `promerge_core.ProMergeConfig` and
+            `promerge_core.MaskCutConfig`.
 
     Raises:
-        ValueError: the method is unknown.
-        ConfigError: a parameter is unknown or out of its range.
+        ConfigError: the method or a parameter is unknown, or a parameter is out of its range.
         BackboneError: see `promerge_core.load_backbone`.
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    generator_class, config_class = METHODS[method]
-    parameters = config_class.from_dict(config)
+    parameters = method_config(method, config)
     loaded = load_backbone(backbone, device=device, dtype=dtype, weights=weights)
-    generator = generator_class(loaded, parameters)
+    generator = build_generator(method, loaded, parameters)
     return ProMergeModel(generator, method, None if weights is None else str(weights))

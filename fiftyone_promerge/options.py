@@ -1,4 +1,4 @@
-"""Command-line flags: one for every parameter of a config, with its range."""
+"""Command-line flags: one for every parameter of a method, with its range."""
 
 from __future__ import annotations
 
@@ -7,29 +7,37 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import rich_click as click
+from click.core import ParameterSource
 
 from promerge_core.backbones import BACKBONES
-from promerge_core.config import Config
+from promerge_core.methods import METHODS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def config_options(config_class: type[Config]) -> Callable[[Command], Command]:
-    """Adds a flag for each parameter of a config; its range is checked before any work starts."""
+def method_options(command: Command) -> Command:
+    """Adds `--method` and a flag for each parameter of each method.
 
-    def decorate(command: Command) -> Command:
-        for field in reversed(dataclasses.fields(config_class)):
-            option = click.option(
-                "--" + field.name.replace("_", "-"),
-                type=_click_type(field),
-                default=field.default,
-                show_default=True,
-                help=field.metadata["help"] + ".",
-            )
-            command = option(command)
-        return command
-
-    return decorate
+    The ranges are checked before any work starts.
+    """
+    fields = {
+        field.name: field
+        for method in METHODS.values()
+        for field in dataclasses.fields(method.config)
+    }
+    for field in reversed(fields.values()):
+        option = click.option(
+            "--" + field.name.replace("_", "-"),
+            type=_click_type(field),
+            default=field.default,
+            show_default=True,
+            help=field.metadata["help"] + ".",
+        )
+        command = option(command)
+    method = click.option(
+        "--method", type=click.Choice(list(METHODS)), default="promerge", show_default=True
+    )
+    return method(command)
 
 
 def _click_type(field: dataclasses.Field) -> click.ParamType:
@@ -41,9 +49,21 @@ def _click_type(field: dataclasses.Field) -> click.ParamType:
     return click.FloatRange(low, high)
 
 
-def config_values(config_class: type[Config], flags: dict[str, Any]) -> dict[str, Any]:
-    """The flags that are parameters of the config."""
-    return {field.name: flags[field.name] for field in dataclasses.fields(config_class)}
+def method_parameters(context: click.Context) -> dict[str, Any]:
+    """The flags that are parameters of the chosen method.
+
+    Raises:
+        click.UsageError: a parameter of another method was given.
+    """
+    chosen = context.params["method"]
+    names = [field.name for field in dataclasses.fields(METHODS[chosen].config)]
+    for method in METHODS.values():
+        for field in dataclasses.fields(method.config):
+            source = context.get_parameter_source(field.name)
+            if field.name not in names and source is ParameterSource.COMMANDLINE:
+                flag = "--" + field.name.replace("_", "-")
+                raise click.UsageError(f"{flag} is no parameter of the method {chosen}")
+    return {name: context.params[name] for name in names}
 
 
 def backbone_options(default: str) -> Callable[[Command], Command]:

@@ -1,10 +1,11 @@
 """ProMerge on tensors: images -> instance masks, without labels and without FiftyOne."""
 
 from .backbones import Backbone, BackboneError, load_backbone
-from .config import ConfigError, ProMergeConfig
+from .config import ConfigError, MaskCutConfig, ProMergeConfig, RefinementConfig
 from .errors import MissingExtraError, PromergeError
-from .generator import ImageMasks, ProMerge
+from .generator import ImageMasks, MaskGenerator, ProMerge
 from .images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
+from .maskcut import MaskCut
 from .masks import Mask
 from .refinement import refine
 from .stages import NoMasks, Stages, segment_features
@@ -17,12 +18,16 @@ __all__ = [
     "ImageError",
     "ImageMasks",
     "Mask",
+    "MaskCut",
+    "MaskCutConfig",
+    "MaskGenerator",
     "MissingExtraError",
     "NoMasks",
     "PreparedImage",
     "ProMerge",
     "ProMergeConfig",
     "PromergeError",
+    "RefinementConfig",
     "SkippedImage",
     "Stages",
     "Summary",

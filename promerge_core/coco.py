@@ -13,7 +13,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from .errors import PromergeError
-from .generator import ImageMasks, ProMerge
+from .generator import ImageMasks, MaskGenerator
 from .images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
 from .summary import Summary
 
@@ -96,7 +96,7 @@ class CocoRun:
 
     def __init__(
         self,
-        generator: ProMerge,
+        generator: MaskGenerator,
         entries: Sequence[ImageEntry],
         output: Path,
         settings: dict[str, Any],

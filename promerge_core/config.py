@@ -178,3 +178,13 @@ class ProMergeConfig(RefinementConfig):
         "Score of a mask; constant gives 1.0, as the paper",
         choices=("stability", "constant"),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskCutConfig(RefinementConfig):
+    """Parameters of MaskCut (Wang et al., CutLER, CVPR 2023, section 3.2)."""
+
+    tau: float = parameter(
+        0.15, "Two patches are connected above this cosine affinity", low=-1.0, high=1.0
+    )
+    n_masks: int = parameter(3, "Number of cuts, and so of masks at most", low=1, high=100)

@@ -1,20 +1,23 @@
-"""ProMerge: images -> masks. The one object a user of the core needs."""
+"""Generators: images -> masks. The one object a user of the core needs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import abc
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 
 from .backbones import Backbone
-from .config import ProMergeConfig
+from .config import ConfigError, ProMergeConfig, RefinementConfig
 from .images import PreparedImage, prepare_image
 from .masks import Mask, masks_from_arrays, resize_masks
 from .refinement import refine_with_iou
 from .scoring import SCORES
-from .stages import NoMasks, Stages, segment_features
+from .stages import NoMasks, segment_features
 from .timing import Timer
 
 
@@ -36,26 +39,46 @@ class ImageMasks(list[Mask]):
         self.reason = reason
 
 
-class ProMerge:
-    """Unsupervised instance segmentation of images (Li and Shin, ECCV 2024).
+class Found(NamedTuple):
+    """The instances of one image on the patch grid.
+
+    Attributes:
+        masks: bool tensor [M, h, w].
+        facts: name -> what is known about each mask, tensor [M].
+        score: IoU of each mask before and after the refinement, float64 [M] -> scores, [M].
+        reason: why there are none, or None.
+    """
+
+    masks: torch.Tensor
+    facts: dict[str, torch.Tensor]
+    score: Callable[[torch.Tensor], torch.Tensor]
+    reason: NoMasks | None
+
+
+class MaskGenerator(abc.ABC):
+    """Images -> backbone -> instances on the patch grid -> dense CRF -> masks.
 
     Args:
         backbone: gives the patch features.
-        config: the parameters; the paper's by default.
+        config: the parameters of the method.
 
     Raises:
-        ValueError: the backbone's patches are larger than the input.
+        ConfigError: the backbone's patches are too large for the input.
     """
 
-    def __init__(self, backbone: Backbone, config: ProMergeConfig | None = None) -> None:
+    def __init__(self, backbone: Backbone, config: RefinementConfig) -> None:
         self.backbone = backbone
-        self.config = config or ProMergeConfig()
+        self.config = config
         self.timer = Timer(backbone.device)
         if self.input_size < 2 * backbone.patch_size:
-            raise ValueError(
-                f"image_size {self.config.image_size} is too small for patches of "
+            raise ConfigError(
+                f"image_size {config.image_size} is too small for patches of "
                 f"{backbone.patch_size} pixels; use at least {2 * backbone.patch_size}"
             )
+
+    @abc.abstractmethod
+    def find(self, features: torch.Tensor) -> Found:
+        """Instances in the features [C, h, w] of one image."""
 
     @property
     def input_size(self) -> int:
@@ -98,28 +121,48 @@ class ProMerge:
 
     def _segment(self, image: PreparedImage, features: torch.Tensor) -> ImageMasks:
         with self.timer.stage("stages"):
-            stages = segment_features(features, self.config)
-        if stages.reason is not None:
-            return ImageMasks([], image.width, image.height, stages.reason)
+            found = self.find(features)
+        if found.reason is not None:
+            return ImageMasks([], image.width, image.height, found.reason)
         with self.timer.stage("refine"):
-            refined, iou = refine_with_iou(image.pixels, stages.merged, self.config)
+            refined, iou = refine_with_iou(image.pixels, found.masks, self.config)
         with self.timer.stage("encode"):
-            return self._output(image, stages, refined, iou)
+            return self._output(image, found, refined, iou)
 
     def _output(
-        self, image: PreparedImage, stages: Stages, refined: torch.Tensor, iou: torch.Tensor
+        self, image: PreparedImage, found: Found, refined: torch.Tensor, iou: torch.Tensor
     ) -> ImageMasks:
         """Accepted masks at the image's own size, scored."""
         accepted = iou >= self.config.refine_iou
-        scores = SCORES[self.config.score](stages, iou)
-        columns = {
-            "votes": stages.votes,
-            "background_similarity": stages.background_similarity,
-            "refine_iou": iou,
-        }
+        scores = found.score(iou)[accepted].tolist()
+        columns = {**found.facts, "refine_iou": iou}
         values = torch.stack([column.double() for column in columns.values()], dim=1)[accepted]
         facts = [dict(zip(columns, row, strict=True)) for row in values.tolist()]
         arrays = resize_masks(refined[accepted].cpu().numpy(), image.width, image.height)
-        masks = masks_from_arrays(arrays, scores[accepted].tolist(), facts)
+        masks = masks_from_arrays(arrays, scores, facts)
         reason = None if masks else NoMasks.ALL_REJECTED
         return ImageMasks(masks, image.width, image.height, reason)
+
+
+class ProMerge(MaskGenerator):
+    """Unsupervised instance segmentation by prompting and merging (Li and Shin, ECCV 2024).
+
+    Args:
+        backbone: gives the patch features.
+        config: the parameters; the paper's by default.
+    """
+
+    config: ProMergeConfig
+
+    def __init__(self, backbone: Backbone, config: ProMergeConfig | None = None) -> None:
+        super().__init__(backbone, config or ProMergeConfig())
+
+    def find(self, features: torch.Tensor) -> Found:
+        """See `promerge_core.segment_features`."""
+        stages = segment_features(features, self.config)
+        facts = {
+            "votes": stages.votes,
+            "background_similarity": stages.background_similarity,
+        }
+        score = functools.partial(SCORES[self.config.score], stages)
+        return Found(stages.merged, facts, score, stages.reason)

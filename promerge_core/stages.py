@@ -21,6 +21,7 @@ class NoMasks(str, enum.Enum):
     NO_PROPOSALS = "no_proposals"
     SMALL_BACKGROUND = "small_background"
     ALL_PRUNED = "all_pruned"
+    NO_CUT = "no_cut"
     ALL_REJECTED = "all_rejected"
 
     @property
@@ -34,6 +35,7 @@ _EXPLANATIONS = {
     NoMasks.NO_PROPOSALS: "every prompt's proposal covers two borders: all is background",
     NoMasks.SMALL_BACKGROUND: "the voted background is smaller than min_background_fraction",
     NoMasks.ALL_PRUNED: "every proposal looks like the background",
+    NoMasks.NO_CUT: "MaskCut found no cut that is large enough",
     NoMasks.ALL_REJECTED: "the CRF changed every mask beyond refine_iou",
 }
 

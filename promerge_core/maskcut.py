@@ -1,0 +1,129 @@
+"""MaskCut, the baseline: instances by normalised cuts, one after the other (CutLER, CVPR 2023)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from .backbones import Backbone
+from .config import MaskCutConfig
+from .generator import Found, MaskGenerator
+from .masks import connected_components, mask_iou
+from .prompting import unit_features
+from .stages import NoMasks
+
+_WEAK = 1e-5
+_MAX_OVERLAP = 0.5
+_MIN_AREA = 0.01
+
+
+class MaskCut(MaskGenerator):
+    """Unsupervised instance segmentation by iterated normalised cuts.
+
+    Args:
+        backbone: gives the patch features.
+        config: the parameters; the paper's by default.
+    """
+
+    config: MaskCutConfig
+
+    def __init__(self, backbone: Backbone, config: MaskCutConfig | None = None) -> None:
+        super().__init__(backbone, config or MaskCutConfig())
+
+    def find(self, features: torch.Tensor) -> Found:
+        """See `cut_features`; every mask has score 1, as in the paper."""
+        masks = cut_features(features, self.config)
+        reason = None if len(masks) else NoMasks.NO_CUT
+        return Found(masks, {}, torch.ones_like, reason)
+
+
+@torch.inference_mode()
+def cut_features(features: torch.Tensor, config: MaskCutConfig | None = None) -> torch.Tensor:
+    """Cuts up to `n_masks` instances out of the features of one image.
+
+    Args:
+        features: float tensor [C, h, w] of patch features, on any device.
+        config: uses `tau` and `n_masks`.
+
+    Returns:
+        bool tensor [M, h, w]; M is at most `n_masks`, and no two masks overlap.
+    """
+    config = config or MaskCutConfig()
+    height, width = features.shape[1:]
+    unit = unit_features(features)
+    taken = torch.zeros(height, width, dtype=torch.bool, device=features.device)
+    before = taken
+    masks = []
+    for number in range(config.n_masks):
+        vector = second_eigenvector(unit * ~taken.flatten()[:, None], config.tau)
+        cut = foreground(vector.view(height, width))
+        if number and _counts_as_none(cut, before):
+            before = torch.zeros_like(cut)
+            continue
+        masks.append(cut & ~taken)
+        before = cut
+        taken = taken | cut
+    found = torch.stack(masks) if masks else taken[None][:0]
+    return found[found.flatten(1).any(1)]
+
+
+def second_eigenvector(unit: torch.Tensor, tau: float) -> torch.Tensor:
+    """The second smallest generalised eigenvector of (D - A, D).
+
+    A is 1 where the cosine affinity of two patches is above `tau` and 1e-5 elsewhere, D its row
+    sums. Substituting v = D^-1/2 u makes it the second largest eigenvector u of D^-1/2 A D^-1/2,
+    whose largest one is D^1/2 1 and is taken out; Lanczos iteration finds u from products with A
+    alone, which stay on the features' device.
+
+    Args:
+        unit: float32 tensor [h * w, C] of unit features.
+        tau: cosine in [-1, 1].
+
+    Returns:
+        float64 tensor [h * w] of length one; its entry of largest magnitude is positive, so that
+        the result does not depend on the solver.
+    """
+    affinity = torch.where(unit @ unit.T > tau, 1.0, _WEAK)
+    root = affinity.sum(1, dtype=torch.float64).sqrt()
+    largest = root / root.norm()
+
+    def product(values: np.ndarray) -> np.ndarray:
+        u = torch.from_numpy(values.ravel()).to(unit.device)
+        u = u - largest * (largest @ u)
+        u = (affinity @ (u / root).float()).double() / root
+        return (u - largest * (largest @ u)).cpu().numpy()
+
+    patches = len(unit)
+    operator = LinearOperator((patches, patches), matvec=product, dtype=np.float64)
+    start = np.random.default_rng(0).standard_normal(patches)
+    _, vectors = eigsh(operator, k=1, which="LA", v0=start, tol=1e-6)
+    vector = torch.from_numpy(vectors[:, 0]).to(unit.device) / root
+    vector = vector / vector.norm()
+    return vector * vector[vector.abs().argmax()].sign()
+
+
+def foreground(vector: torch.Tensor) -> torch.Tensor:
+    """The part of a cut that is the instance.
+
+    The patches above the mean, or the others where these hold three of the image's corners or
+    lack the patch of the largest magnitude; of them, the component that holds the extreme patch.
+
+    Args:
+        vector: float tensor [h, w], an eigenvector of either sign.
+
+    Returns:
+        bool tensor [h, w].
+    """
+    above = vector > vector.mean()
+    corners = int(above[[0, 0, -1, -1], [0, -1, 0, -1]].sum())
+    if corners >= 3 or not bool(above.flatten()[vector.abs().argmax()]):
+        above, vector = ~above, -vector
+    labels, _ = connected_components(above[None])
+    return labels[0] == labels.flatten()[vector.argmax()]
+
+
+def _counts_as_none(cut: torch.Tensor, before: torch.Tensor) -> bool:
+    """Whether a later cut only repeats the one before it, or is too small."""
+    overlap = mask_iou(cut[None], before[None])[0]
+    return bool(overlap > _MAX_OVERLAP) or bool(cut.double().mean() <= _MIN_AREA)
