@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import fiftyone as fo
 import fiftyone.zoo as foz
@@ -219,6 +219,11 @@ def where_to_get(name: str) -> str:
         f"{benchmark.title}: images{sign_up} from {benchmark.images}; annotations from "
         f"{benchmark.annotations}; licence: {benchmark.licence}."
     )
+
+
+def published_iou_type(name: str) -> Literal["segm", "bbox"]:
+    """What the published numbers of a benchmark compare: masks where it has them, else boxes."""
+    return "segm" if BENCHMARKS[name].has_masks else "bbox"
 
 
 def _download_coco2017() -> tuple[Path, Path]:

@@ -44,6 +44,7 @@ def evaluate(
 
     Example: promerge evaluate my-dataset --fields promerge maskcut
     """
+    from .benchmarks import published_iou_type
     from .comparison import comparison, draw
     from .evaluation import evaluate as evaluate_field
 
@@ -55,7 +56,8 @@ def evaluate(
         ).metrics()
         for field in (*fields, *more_fields)
     }
-    rows = comparison(metrics, benchmark)
+    comparable = benchmark and published_iou_type(benchmark) == iou_type
+    rows = comparison(metrics, benchmark if comparable else None)
     console.print(_table(rows, f"{dataset}, {iou_type}, percent"))
     if json_path:
         content = {

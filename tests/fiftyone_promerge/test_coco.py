@@ -70,6 +70,21 @@ def test_masks_come_back_exactly(image_7, results_file, tmp_path):
     assert {r["image_id"] for r in written} == {7}
 
 
+def test_masks_on_disk_come_back_exactly(image_7, results_file, tmp_path):
+    from fiftyone_promerge.coco import export_coco, import_coco
+
+    masks = random_masks()
+    import_coco(image_7, "masks", results_file([result(mask) for mask in masks]))
+    sample = image_7.first()
+    for index, label in enumerate(sample.masks.detections):
+        label.export_mask(str(tmp_path / f"{index}.png"), update=True)
+    sample.save()
+    assert set(image_7.values("masks.detections.mask", unwind=True)) == {None}
+    export_coco(image_7, "masks", tmp_path / "out.json", kind="results")
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert [r["segmentation"] for r in written] == [rle_of(mask) for mask in masks]
+
+
 def test_masks_laid_like_other_tools_do_are_drawn_alike(make_dataset):
     """A mask that is not of its box's size, and one on disk, take the slower way."""
     import fiftyone as fo
