@@ -273,11 +273,16 @@ _INSTANCE_LIMIT = 0.25
 
 
 def _instance_cost(graph: RegionGraph) -> torch.Tensor:
-    """Distance relative to what sets the regions off the background; infinite for background."""
+    """Distance relative to what sets the regions off the background; infinite for background.
+
+    A region that touches one other only lies inside it, as coffee in a cup, and joins it for free.
+    """
     contrast = graph.contrast.float() * _STEP / graph.area
     contrast = torch.minimum(contrast[graph.tail], contrast[graph.head]).clamp(min=_TINY)
     patches = len(graph.label) / (1 + graph.image[-1])
     cost = graph.distances() / contrast.square() * (graph.sizes() / patches) ** 0.3
+    neighbours = torch.bincount(torch.cat([graph.tail, graph.head]), minlength=len(graph.area))
+    cost = cost.masked_fill((neighbours[graph.tail] == 1) | (neighbours[graph.head] == 1), 0)
     excluded = graph.background[graph.tail] | graph.background[graph.head]
     return cost.masked_fill(excluded, torch.inf)
 
