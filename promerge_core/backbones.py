@@ -14,7 +14,6 @@ import numpy as np
 import timm
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -191,7 +190,9 @@ def resolve_device(device: str = "auto") -> torch.device:
     try:
         resolved = torch.device(device)
         torch.zeros(1, device=resolved)
-    except (RuntimeError, AssertionError) as error:
+        if resolved.type == "meta":
+            raise RuntimeError("the device meta holds no values")
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise BackboneError(
             f"device {device!r} cannot be used here; "
             f"use auto, cpu, or cuda on a machine with a CUDA GPU"
@@ -357,7 +358,8 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
             f"{path} is not a plain state dict of tensors; a file that holds anything to be "
             f"executed is refused"
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:
+        # Bytes that are no pickle make the unpickler fail in any way, KeyError included.
         raise BackboneError(f"{path} is not a readable .pth or .safetensors file") from error
     for wrapper in ("teacher", "student", "state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):

@@ -60,7 +60,8 @@ def open_image(path: str | Path) -> Image.Image:
         raise ImageError(f"{path}: not an image") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: too large: {error}") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:
+        # PIL's decoders raise errors of any type when a file is damaged.
         raise ImageError(f"{path}: broken image: {error}") from error
 
 
@@ -102,8 +103,11 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 
 def _stretch(values: np.ndarray) -> np.ndarray:
-    """Finite values from their own range to 0..255; values that already lie there are kept."""
-    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    """Finite values from their own range to 0..255, others to 0; values in 0..255 are kept."""
+    values = values.astype(np.float64)
+    finite = np.isfinite(values)
+    if not finite.all():
+        values = np.where(finite, values, values[finite].min() if finite.any() else 0)
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > 255 or high <= 1:
         values = (values - low) * (255 / max(high - low, 1e-12))
