@@ -18,6 +18,9 @@ from .options import backbone_options
 
 console = Console()
 click.rich_click.TEXT_MARKUP = "markdown"
+# In a terminal of 80 columns the ranges beside the flags would cut the longest names.
+click.rich_click.OPTIONS_TABLE_COLUMN_TYPES = ["required", "opt_short", "opt_long", "help"]
+click.rich_click.OPTIONS_TABLE_HELP_SECTIONS = ["help", "metavar", "required", "default"]
 
 
 class PromergeGroup(click.RichGroup):

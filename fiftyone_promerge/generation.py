@@ -72,12 +72,17 @@ def generate_masks(
     return model.summary
 
 
-def check_label_field(samples: foc.SampleCollection, label_field: str) -> None:
-    """Raises FieldError where a field cannot hold detections."""
+def check_field_name(label_field: str) -> None:
+    """Raises FieldError where a field cannot be called that."""
     if not label_field.isidentifier() or label_field.startswith("_"):
         raise FieldError(
             f"{label_field!r} is no name for a field; use letters, digits and underscores"
         )
+
+
+def check_label_field(samples: foc.SampleCollection, label_field: str) -> None:
+    """Raises FieldError where a field cannot hold detections."""
+    check_field_name(label_field)
     field = samples.get_field(label_field)
     if field is None:
         return

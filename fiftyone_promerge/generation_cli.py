@@ -62,9 +62,7 @@ console = Console()
 @backbone_options(default="dino_vitb8")
 @method_options
 @click.pass_context
-def generate(
-    context: click.Context, source: str, dataset: str | None, output: Path | None, **flags: Any
-) -> None:
+def generate(context: click.Context, source: str, output: Path | None, **flags: Any) -> None:
     """Make masks for SOURCE: a folder, a glob, a COCO json or a FiftyOne dataset.
 
     The masks go into a FiftyOne dataset, into a COCO json, or into both. A run that was stopped
@@ -72,10 +70,12 @@ def generate(
     """
     parameters = method_parameters(context)
     entries, default_name = _entries(source, flags["images_dir"])
-    if entries is not None and output is not None and dataset is None:
+    if entries is not None and output is not None and flags["dataset"] is None:
         summary = _generate_json(entries, output, flags, parameters)
     else:
-        summary = _generate_dataset(entries, dataset or default_name, output, flags, parameters)
+        summary = _generate_dataset(
+            entries, flags["dataset"] or default_name, output, flags, parameters
+        )
     print_summary(summary, console)
     if summary.skipped and not summary.images:
         raise RunError(f"none of the {len(summary.skipped)} images could be read")
@@ -148,12 +148,12 @@ def _generate_dataset(
     flags: dict[str, Any],
     parameters: dict[str, Any],
 ) -> Summary:
-    from .generation import check_label_field, generate_masks
+    from .coco import export_coco
+    from .generation import check_field_name, generate_masks
     from .model import load_model
 
     field = flags["field"] or flags["method"]
-    dataset = _open_dataset(name, entries)
-    check_label_field(dataset, field)
+    check_field_name(field)
     model = load_model(
         flags["backbone"],
         flags["method"],
@@ -162,6 +162,7 @@ def _generate_dataset(
         dtype=flags["dtype"],
         **parameters,
     )
+    dataset = _open_dataset(name, entries, is_default=flags["dataset"] is None)
     summary = generate_masks(
         dataset,
         model,
@@ -176,14 +177,14 @@ def _generate_dataset(
         console.print(f"{already} images had masks already; --overwrite makes them anew")
     console.print(f"Masks are in the field {field} of the FiftyOne dataset {name}")
     if output is not None:
-        from .coco import export_coco
-
-        export_coco(dataset.exists(field), field, output)
+        done = dataset.exists(field)
+        done.compute_metadata()
+        export_coco(done, field, output)
         console.print(f"and in {output}", highlight=False)
     return summary
 
 
-def _open_dataset(name: str, entries: list[ImageEntry] | None) -> fo.Dataset:
+def _open_dataset(name: str, entries: list[ImageEntry] | None, is_default: bool) -> fo.Dataset:
     """The dataset of that name, with a sample for each entry."""
     import fiftyone as fo
 
@@ -191,10 +192,18 @@ def _open_dataset(name: str, entries: list[ImageEntry] | None) -> fo.Dataset:
         dataset = fo.load_dataset(name)
     else:
         dataset = fo.Dataset(name, persistent=True)
-    if entries is not None:
-        present = set(dataset.values("filepath"))
-        new = [entry for entry in entries if str(entry.path.resolve()) not in present]
-        dataset.add_samples(
-            [fo.Sample(filepath=str(entry.path.resolve()), coco_id=entry.id) for entry in new]
+    if entries is None:
+        return dataset
+    wanted = {str(entry.path.resolve()): entry.id for entry in entries}
+    present = set(dataset.values("filepath"))
+    if is_default and not present <= set(wanted):
+        raise RunError(
+            f"there is a FiftyOne dataset {name!r} already, with other images; "
+            f"name the one to write to with --dataset"
         )
+    dataset.add_samples(
+        fo.Sample(filepath=path, coco_id=number)
+        for path, number in wanted.items()
+        if path not in present
+    )
     return dataset
