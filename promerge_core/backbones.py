@@ -15,6 +15,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
+from timm.models import is_model_pretrained
 from torch import nn
 
 from .errors import PromergeError
@@ -110,6 +111,7 @@ class ViTBackbone(Backbone):
         model.patch_embed.strict_img_size = False
         self.model: Any = model.to(dtype)
         self._positions = model.pos_embed.detach().float() if dino_positions else None
+        self._grid: tuple[int, int] | None = None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """See `Backbone.forward`.
@@ -117,17 +119,18 @@ class ViTBackbone(Backbone):
         Raises:
             ValueError: the images' sides are not multiples of the patch size.
         """
-        height, width = (side // self.patch_size for side in images.shape[2:])
+        height, width = images.shape[2] // self.patch_size, images.shape[3] // self.patch_size
         if images.shape[2] % self.patch_size or images.shape[3] % self.patch_size:
             raise ValueError(
                 f"image sides must be multiples of the patch size {self.patch_size}; "
                 f"got {tuple(images.shape[2:])}"
             )
-        if self._positions is not None and self.model.pos_embed.shape[1] != height * width + 1:
+        if self._positions is not None and self._grid != (height, width):
             positions = interpolate_dino_positions(self._positions, height, width)
             self.model.pos_embed = nn.Parameter(
                 positions.to(self.device, self.dtype), requires_grad=False
             )
+            self._grid = (height, width)
         keys = self.model.forward_features(images.to(self.dtype))
         keys = keys[:, self.model.num_prefix_tokens :].float()
         return keys.unflatten(1, (height, width)).permute(0, 3, 1, 2)
@@ -305,6 +308,11 @@ def _create_model(
     """A timm model with the pretrained weights of its name, or with a local file's."""
     if timm_name not in timm.list_models(pretrained=True) and not timm.is_model(timm_name):
         raise BackboneError(f"timm has no model {timm_name!r}; see timm.list_models('vit_*')")
+    if weights is None and not is_model_pretrained(timm_name):
+        raise BackboneError(
+            f"timm has no pretrained weights for {timm_name}; bring its state dict as .pth or "
+            f".safetensors and pass it with --weights FILE (weights=FILE in Python)"
+        )
     state = None if weights is None else read_state_dict(Path(weights))
     # The hub's client announces each of its retries; the error at the end says all of it.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
