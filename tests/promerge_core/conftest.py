@@ -55,11 +55,15 @@ def scene() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def seed_weights() -> Callable[[torch.nn.Module], dict[str, torch.Tensor]]:
-    """Fills a model with the weights that its parameters' names define, and returns them."""
+    """Fills a model with the weights that its parameters' names define, and returns them.
+
+    Of a model on the device meta it only returns them.
+    """
 
     def fill(model: torch.nn.Module) -> dict[str, torch.Tensor]:
         state = {name: _seeded(name, tuple(t.shape)) for name, t in model.state_dict().items()}
-        model.load_state_dict(state)
+        if not next(model.parameters()).is_meta:
+            model.load_state_dict(state)
         return state
 
     return fill
