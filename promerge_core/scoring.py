@@ -15,17 +15,16 @@ def constant_score(stages: Stages, refine_iou: torch.Tensor) -> torch.Tensor:
 
 
 def stability_score(stages: Stages, refine_iou: torch.Tensor) -> torch.Tensor:
-    """High for masks that many prompts vote for and that the CRF leaves as they are.
+    """High for masks that the CRF leaves as they are: their borders lie on borders of the image.
 
     Args:
-        stages: uses `votes`, v.
+        stages: not used; votes, areas and similarities rank no better (see docs/scores.md).
         refine_iou: float64 tensor [M], IoU of each mask before and after the refinement.
 
     Returns:
-        float64 tensor [M] in (0, 1]: refine_iou * v / (v + 1).
+        float64 tensor [M] in (0, 1]: refine_iou, at least 1e-6.
     """
-    votes = stages.votes.double()
-    return (refine_iou * votes / (votes + 1)).clamp(min=1e-6)
+    return refine_iou.clamp(min=1e-6)
 
 
 SCORES: dict[str, Callable[[Stages, torch.Tensor], torch.Tensor]] = {
