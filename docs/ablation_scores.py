@@ -24,6 +24,7 @@ from promerge_core import ProMergeConfig, load_backbone, segment_features
 from promerge_core.images import open_image, prepare_image
 from promerge_core.masks import encode_rle, resize_masks
 from promerge_core.refinement import refine_with_iou
+from promerge_core.scoring import compactness
 from promerge_core.stages import Stages
 
 SIZE, GRID, CHANNELS = 480, 60, 96
@@ -50,14 +51,6 @@ def vote_share(stages: Stages) -> torch.Tensor:
     return votes / (votes + 1)
 
 
-def compactness(stages: Stages) -> torch.Tensor:
-    """Area by squared perimeter on the patch grid, at most 1 / 16, float64 [M]."""
-    padded = torch.nn.functional.pad(stages.merged, (1, 1, 1, 1))
-    rows = (padded[:, 1:] != padded[:, :-1]).flatten(1).sum(1)
-    columns = (padded[:, :, 1:] != padded[:, :, :-1]).flatten(1).sum(1)
-    return stages.merged.flatten(1).sum(1).double() / (rows + columns).clamp(min=1).square()
-
-
 FORMULAS: dict[str, Formula] = {
     "constant": lambda stages, iou: torch.ones_like(iou),
     "area": lambda stages, iou: stages.merged.flatten(1).sum(1).double(),
@@ -67,7 +60,7 @@ FORMULAS: dict[str, Formula] = {
     "iou * v / (v + 1)": lambda stages, iou: iou * vote_share(stages),
     "iou^4 * v / (v + 1)": lambda stages, iou: iou**4 * vote_share(stages),
     "iou * (1 - similarity)": lambda stages, iou: iou * (1 - stages.background_similarity.double()),
-    "iou * compactness^(1/4)": lambda stages, iou: iou * compactness(stages) ** 0.25,
+    "iou * compactness^(1/4)": lambda stages, iou: iou * compactness(stages.merged) ** 0.25,
 }
 
 
