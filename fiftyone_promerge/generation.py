@@ -13,7 +13,7 @@ import fiftyone.core.fields as fof
 from promerge_core import PromergeError, Summary
 
 from .model import ProMergeModel
-from .runs import recorded_parameters
+from .runs import flatten_record, recorded_parameters
 
 
 class FieldError(PromergeError):
@@ -99,8 +99,7 @@ def _check_same_parameters(
     samples: foc.SampleCollection, model: ProMergeModel, label_field: str
 ) -> None:
     recorded = recorded_parameters(samples, label_field)
-    current = {"method": model.name, "backbone": model.generator.backbone.name}
-    current |= model.generator.config.to_dict()
+    current = flatten_record(model.record())
     if recorded is None:
         if samples.exists(label_field).limit(1).count():
             raise FieldError(

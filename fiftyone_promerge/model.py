@@ -197,8 +197,17 @@ class ProMergeModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchM
     def __exit__(self, *error: object) -> None:
         self.summary.seconds = dict(self.generator.timer.seconds)
         if self._call is not None:
-            record_run(self._call, self)
+            record_run(self._call, self.record(), self.summary)
         self._call = None
+
+    def record(self) -> dict[str, Any]:
+        """What makes the masks, ready for JSON: method, backbone, weights and parameters."""
+        return {
+            "method": self.name,
+            "backbone": self.generator.backbone.name,
+            "weights": self.weights,
+            "parameters": self.generator.config.to_dict(),
+        }
 
     def predict(self, arg: Any, sample: fo.Sample | None = None) -> fo.Detections | None:
         """Masks of one image; see `predict_all`."""

@@ -6,13 +6,12 @@ import inspect
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import fiftyone.core.collections as foc
 import fiftyone.core.models as fom
 
-if TYPE_CHECKING:
-    from .model import ProMergeModel
+from promerge_core import Summary
 
 
 class ApplyModelCall(NamedTuple):
@@ -43,28 +42,25 @@ def _frames() -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def record_run(call: ApplyModelCall, model: ProMergeModel) -> None:
+def record_run(call: ApplyModelCall, record: dict[str, Any], summary: Summary) -> None:
     """Registers the run under the field's name: `dataset.get_run_info(field).config`.
 
     An earlier run of the same field is replaced. Dots in the name of a frame field become
     underscores.
+
+    Args:
+        call: the call that made the masks.
+        record: what made them: method, backbone, weights, parameters.
+        summary: what came out.
     """
     dataset = call.samples._root_dataset
-    config = dataset.init_run(**run_record(model), label_field=call.label_field)
-    key = call.label_field.replace(".", "_")
-    dataset.register_run(key, config, overwrite=True)
-
-
-def run_record(model: ProMergeModel) -> dict[str, Any]:
-    """What made the masks: method, backbone, weights, parameters, version, and what came out."""
-    return {
-        "method": model.name,
-        "backbone": model.generator.backbone.name,
-        "weights": model.weights,
-        "parameters": model.generator.config.to_dict(),
-        "version": package_version(),
-        "summary": _bounded(model.summary.to_dict()),
-    }
+    config = dataset.init_run(
+        **record,
+        version=package_version(),
+        summary=_bounded(summary.to_dict()),
+        label_field=call.label_field,
+    )
+    dataset.register_run(call.label_field.replace(".", "_"), config, overwrite=True)
 
 
 def _bounded(summary: dict[str, Any]) -> dict[str, Any]:
@@ -85,9 +81,14 @@ def package_version() -> str:
 
 
 def recorded_parameters(samples: foc.SampleCollection, label_field: str) -> dict[str, Any] | None:
-    """Method, backbone and parameters that made a field's masks; None without a record."""
+    """What made a field's masks, as `flatten_record` gives it; None without a record."""
     dataset = samples._root_dataset
     if label_field not in dataset.list_runs():
         return None
-    config = dataset.get_run_info(label_field).config
-    return {"method": config.method, "backbone": config.backbone, **config.parameters}
+    return flatten_record(dataset.get_run_info(label_field).config.serialize())
+
+
+def flatten_record(record: dict[str, Any]) -> dict[str, Any]:
+    """Method, backbone, weights and every parameter of a record, by name."""
+    made_by = {name: record[name] for name in ("method", "backbone", "weights")}
+    return {**made_by, **record["parameters"]}
