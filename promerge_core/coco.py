@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,7 +46,9 @@ def find_images(source: Path) -> list[ImageEntry]:
         RunError: the folder holds no image file.
     """
     suffixes = set(Image.registered_extensions()) - {".pdf", ".mpg", ".mpeg"}
-    paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in suffixes)
+    paths = sorted(
+        path for path in source.rglob("*") if path.suffix.lower() in suffixes and not path.is_dir()
+    )
     if not paths:
         raise RunError(f"{source} holds no image files")
     return [
@@ -67,8 +70,9 @@ def coco_images(annotations: Path, images_dir: Path) -> list[ImageEntry]:
         raise RunError(f"{annotations} is no COCO json: it has no list of images") from error
     root = images_dir.resolve()
     for index, entry in enumerate(entries):
-        path = (root / entry.file_name).resolve()
-        if not path.is_relative_to(root):
+        # By name alone: an image may well be a link to a file elsewhere.
+        path = Path(os.path.normpath(root / entry.file_name))
+        if path == root or not path.is_relative_to(root):
             raise RunError(f"{annotations}: the image {entry.file_name!r} lies outside {root}")
         entries[index] = entry._replace(path=path)
     if not entries:
@@ -195,7 +199,7 @@ class CocoRun:
         if not whole:
             self._journal.unlink()
             return self._open_journal()
-        if json.loads(whole.split(b"\n", 1)[0]) != self._header:
+        if _read_header(whole) != self._header:
             raise RunError(
                 f"{self._journal} was begun with other images or settings; finish that run, "
                 f"choose another output, or overwrite it"
@@ -286,8 +290,17 @@ def _digest(entries: Sequence[ImageEntry]) -> str:
     """What identifies the images of a run: their ids and names, in order."""
     digest = hashlib.sha256()
     for entry in entries:
-        digest.update(f"{entry.id}\t{entry.file_name}\n".encode())
+        # A file's name may be bytes that are no text.
+        digest.update(f"{entry.id}\t{entry.file_name}\n".encode(errors="surrogatepass"))
     return digest.hexdigest()
+
+
+def _read_header(journal: bytes) -> Any:
+    """A journal's first line; None where the file was not made here."""
+    try:
+        return json.loads(journal.split(b"\n", 1)[0])
+    except ValueError:
+        return None
 
 
 def _read_info(output: Path) -> dict[str, Any]:
