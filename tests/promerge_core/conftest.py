@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each reference vector, or one that is skipped where there are none."""
     if "vector" in metafunc.fixturenames:
         metafunc.parametrize("vector", VECTORS or ["missing"], indirect=True)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tensors are small here: threads would wait for one another longer than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
