@@ -55,7 +55,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     data = home / "mongod"
     data.mkdir()
-    with open(home / "mongod.log", "wb") as log:
+    with (home / "mongod.log").open("wb") as log:
         mongod = subprocess.Popen(
             [_mongod(), "--dbpath", data, "--port", str(port), "--bind_ip", "127.0.0.1"],
             stdout=log,
