@@ -57,11 +57,9 @@ def detection_to_mask(detection: fo.Detection, width: int, height: int) -> np.nd
         image = image.resize((max(x1 - x0, 1), max(y1 - y0, 1)), Image.Resampling.NEAREST)
         mask = np.asarray(image)
     canvas = np.zeros((height, width), dtype=bool)
-    rows = slice(max(y0, 0), min(y0 + mask.shape[0], height))
-    columns = slice(max(x0, 0), min(x0 + mask.shape[1], width))
-    canvas[rows, columns] = mask[
-        rows.start - y0 : max(rows.stop - y0, 0), columns.start - x0 : max(columns.stop - x0, 0)
-    ]
+    visible = mask[max(-y0, 0) : max(height - y0, 0), max(-x0, 0) : max(width - x0, 0)]
+    top, left = max(y0, 0), max(x0, 0)
+    canvas[top : top + visible.shape[0], left : left + visible.shape[1]] = visible
     return canvas
 
 
@@ -69,9 +67,10 @@ def _box_mask(detection: fo.Detection) -> np.ndarray | None:
     """The mask inside the box as a bool array, or None where the detection has none."""
     if not detection.has_mask:
         return None
-    mask = detection.get_mask()
-    if mask is None:
-        raise ValueError(f"the mask file {detection.mask_path} cannot be read")
+    try:
+        mask = detection.get_mask()
+    except OSError as error:
+        raise ValueError(f"the mask file {detection.mask_path} cannot be read") from error
     return np.ascontiguousarray(mask > 0 if mask.ndim == 2 else mask[..., 0] > 0)
 
 
