@@ -28,8 +28,9 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
     table.add_column(style="dim")
     table.add_row("images", str(summary.images))
     table.add_row("masks", str(summary.masks))
+    table.add_row("images without masks", str(sum(summary.reasons.values())))
     for name, count in sorted(summary.reasons.items()):
-        table.add_row(f"no masks: {name}", str(count), NoMasks(name).explanation)
+        table.add_row(f"  {name}", str(count), NoMasks(name).explanation)
     table.add_row("skipped images", str(len(summary.skipped)))
     for stage, seconds in summary.seconds.items():
         each = f"{seconds / max(summary.images, 1):.3f} s an image"
