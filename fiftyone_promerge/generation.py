@@ -56,9 +56,13 @@ def generate_masks(
     """
     check_label_field(samples, label_field)
     todo = samples
-    if not overwrite and samples.has_field(label_field):
-        _check_same_parameters(samples, model, label_field)
-        todo = _unfinished_batches(samples, label_field, batch_size)
+    if samples.has_field(label_field):
+        if overwrite:
+            # First, so that a run which is stopped leaves no masks of two kinds in the field.
+            samples.clear_sample_field(label_field)
+        else:
+            _check_same_parameters(samples, model, label_field)
+            todo = _unfinished_batches(samples, label_field, batch_size)
     if len(todo) == 0:
         return Summary()
     todo.apply_model(

@@ -192,6 +192,9 @@ class ProMergeModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchM
         self._patched: set[str] = set()
         self.summary = Summary()
         self.generator.timer.reset()
+        if self._call is not None:
+            # At once, so that a run which is killed can be resumed; again at the end.
+            record_run(self._call, self.record(), self.summary)
         return self
 
     def __exit__(self, *error: object) -> None:
