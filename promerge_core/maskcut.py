@@ -57,6 +57,8 @@ def cut_features(features: torch.Tensor, config: MaskCutConfig | None = None) ->
     masks = []
     for number in range(config.n_masks):
         vector = second_eigenvector(unit * ~taken.flatten()[:, None], config.tau)
+        if not bool(vector.any()):
+            break
         cut = foreground(vector.view(height, width))
         if number and _counts_as_none(cut, before):
             before = torch.zeros_like(cut)
@@ -82,9 +84,12 @@ def second_eigenvector(unit: torch.Tensor, tau: float) -> torch.Tensor:
 
     Returns:
         float64 tensor [h * w] of length one; its entry of largest magnitude is positive, so that
-        the result does not depend on the solver.
+        the result does not depend on the solver. Zero where all patches are equally connected,
+        so that no cut is better than another.
     """
     affinity = torch.where(unit @ unit.T > tau, 1.0, _WEAK)
+    if bool(affinity.amin() == affinity.amax()):
+        return unit.new_zeros(len(unit), dtype=torch.float64)
     root = affinity.sum(1, dtype=torch.float64).sqrt()
     largest = root / root.norm()
 
