@@ -15,6 +15,8 @@ from pycocotools import mask as coco_mask
 from promerge_core import (
     ConfigError,
     ImageError,
+    MaskCut,
+    MaskCutConfig,
     MissingExtraError,
     NoMasks,
     ProMerge,
@@ -170,6 +172,14 @@ def test_noise_has_no_background_for_a_vit(vit):
     config = ProMergeConfig(image_size=224, affinity_threshold=0.999)
     (masks,) = ProMerge(vit, config).generate([noise(224)])
     assert masks.reason is NoMasks.NO_BACKGROUND
+
+
+@pytest.mark.parametrize("image", [CONSTANT, np.zeros((96, 96, 3))], ids=["constant", "black"])
+def test_a_constant_image_has_no_cut(embedded, image):
+    generator = MaskCut(embedded, MaskCutConfig(image_size=96))
+    (masks,) = generator.generate([image.astype(np.uint8)])
+    assert masks.reason is NoMasks.NO_CUT
+    assert list(masks) == []
 
 
 def test_masks_and_a_reason_exclude_each_other(generator):

@@ -1,0 +1,57 @@
+"""Fixtures of the FiftyOne side: drawn photos, a small model, one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+PARAMETERS = {"image_size": 64, "seed_stride": 2}
+
+
+@pytest.fixture(scope="package")
+def one_thread() -> Iterator[None]:
+    """Images are small here: threads would wait for one another longer than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Six image files of six sizes: coloured boxes on a meadow; the fourth has nothing on it."""
+    folder = tmp_path_factory.mktemp("photos")
+    paths = []
+    for number in range(6):
+        height, width = 40 + 11 * number, 90 - 7 * number
+        image = np.empty((height, width, 3), np.int16)
+        image[:] = (90, 140, 60)
+        if number != 3:
+            image += np.random.default_rng(number).integers(-6, 7, image.shape, np.int16)
+            image[height // 4 : height // 2, width // 4 : width // 2] = (220, 30, 30)
+            image[height * 5 // 8 : height * 7 // 8, width * 5 // 8 : -width // 8] = (30, 30, 220)
+        paths.append(str(folder / f"{number}.png"))
+        Image.fromarray(image.astype(np.uint8)).save(paths[-1])
+    return paths
+
+
+@pytest.fixture
+def small_model(database: str, one_thread: None) -> Any:
+    """ProMerge on the embedded backbone, for small images."""
+    import fiftyone_promerge as fop
+
+    return fop.load_model(backbone="embedded", device="cpu", **PARAMETERS)
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> str:
+    """A text file with the name of an image."""
+    path = tmp_path / "broken.jpg"
+    path.write_text("These are words.")
+    return str(path)
