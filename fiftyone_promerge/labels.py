@@ -6,7 +6,7 @@ import fiftyone as fo
 import numpy as np
 from PIL import Image
 
-from promerge_core import Mask
+from promerge_core import Mask, PromergeError
 
 LABEL = "object"
 
@@ -44,7 +44,7 @@ def detection_to_mask(detection: fo.Detection, width: int, height: int) -> np.nd
         bool array [height, width].
 
     Raises:
-        ValueError: the mask file cannot be read.
+        PromergeError: the mask file cannot be read.
     """
     left, top, box_width, box_height = detection.bounding_box
     x0, x1 = round(left * width), round((left + box_width) * width)
@@ -70,7 +70,7 @@ def _box_mask(detection: fo.Detection) -> np.ndarray | None:
     try:
         mask = detection.get_mask()
     except OSError as error:
-        raise ValueError(f"the mask file {detection.mask_path} cannot be read") from error
+        raise PromergeError(f"the mask file {detection.mask_path} cannot be read") from error
     return np.ascontiguousarray(mask > 0 if mask.ndim == 2 else mask[..., 0] > 0)
 
 
