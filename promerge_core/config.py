@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from typing import Any, TypeVar
 
 from .errors import PromergeError
@@ -78,9 +79,9 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
         if value not in choices:
             raise ConfigError(f"{field.name} must be one of {', '.join(choices)}; got {value!r}")
         return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
         raise ConfigError(f"{field.name} must be a finite number; got {value!r}")
-    if kind is int and int(value) != value:
+    if kind is int and value % 1:
         raise ConfigError(f"{field.name} must be a whole number; got {value!r}")
     if (low is not None and value < low) or (high is not None and value > high):
         raise ConfigError(f"{field.name} must be {_range_text(low, high)}; got {value!r}")
