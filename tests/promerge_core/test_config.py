@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 
 from promerge_core import ConfigError, ProMergeConfig, PromergeError
@@ -68,6 +69,12 @@ def test_whole_numbers_may_come_as_floats_and_others_not(name):
     assert type(value) is int
     with pytest.raises(ConfigError, match=f"^{name} must be a whole number"):
         ProMergeConfig(**{name: default + 0.5})
+
+
+def test_numpys_numbers_are_numbers():
+    config = ProMergeConfig(image_size=np.int64(240), refine_iou=np.float32(0.25))
+    assert (config.image_size, config.refine_iou) == (240, 0.25)
+    assert (type(config.image_size), type(config.refine_iou)) == (int, float)
 
 
 def test_integers_become_floats_where_a_parameter_is_a_float():

@@ -348,6 +348,36 @@ def test_merging_is_that_of_a_loop_over_proposals(drawn):
     assert sorted(found) == sorted(expected)
 
 
+def halves():
+    """Two overlapping masks of four patches whose mean features have the exact product 1/4."""
+    masks = torch.zeros(2, 1, 7, dtype=torch.bool)
+    masks[0, 0, :4] = masks[1, 0, 3:] = True
+    return masks, torch.tensor([[0.5, 0.0]]).repeat(7, 1)
+
+
+@pytest.mark.parametrize(("similarity", "count"), [(0.25, 1), (0.2500001, 2)])
+def test_masks_merge_from_the_similarity_on(similarity, count):
+    masks, unit = halves()
+    config = ProMergeConfig(merge_overlap_similar=0.1, merge_similarity=similarity)
+    assert len(merge(masks, unit, config)[0]) == count
+
+
+@pytest.mark.parametrize(("overlap", "count"), [(0.25, 2), (0.2499999, 1)])
+def test_masks_merge_above_the_overlap(overlap, count):
+    masks, unit = halves()
+    config = ProMergeConfig(merge_overlap=overlap, merge_overlap_similar=1.0)
+    assert len(merge(masks, unit, config)[0]) == count
+
+
+@pytest.mark.parametrize(("similarity", "count"), [(0.25, 0), (0.2500001, 2)])
+def test_masks_are_pruned_from_the_similarity_on(similarity, count):
+    masks, unit = halves()
+    background = torch.zeros(1, 7, dtype=torch.bool)
+    background[0, 0] = True
+    config = ProMergeConfig(background_similarity=similarity)
+    assert len(prune(masks, background, unit, config)) == count
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_all_stages_are_those_of_plain_loops(seed):
     config = ProMergeConfig(affinity_threshold=0.1, seed_stride=2, background_similarity=0.3)
