@@ -1,0 +1,1 @@
+"""What puts the two packages on the path where the project is not installed."""
