@@ -41,16 +41,22 @@ class PermutohedralLattice:
         vertex_of = torch.empty_like(vertex_sorted)
         vertex_of[order] = vertex_sorted
 
+        # One splat group and one blur row more than there are vertices: empty, so zero. It stands
+        # for every neighbour that is no vertex.
         self._splat_points = (order // (dim + 1)).int()
-        self._splat_weights = weights.flatten()[order]
-        self._splat_offsets = first.int()
-        self._slice_vertices = vertex_of.view(points, dim + 1)
-        self._slice_weights = weights / (1 + 2.0**-dim)
+        self._splat_offsets = F.pad(first, (0, 1), value=len(order)).int()
         self._blur = _blur_indices(vertices, strides)
-        self._blur_weights = positions.new_tensor([1.0, 0.5, 0.5]).expand(len(vertices), 3)
-        self._blur_weights = self._blur_weights.contiguous()
-        ones = positions.new_ones(points, 1)
-        self._norm = (self._filter(ones) + 1e-20).rsqrt()
+        self._blur_offsets = torch.arange(len(vertices) + 1, device=keys.device).int() * 3
+        self._blur_weights = positions.new_tensor([1.0, 0.5, 0.5]).repeat(len(vertices) + 1)
+        self._slice_vertices = vertex_of
+        self._slice_offsets = torch.arange(points, device=keys.device).int() * (dim + 1)
+
+        point_weights = weights / (1 + 2.0**-dim)
+        self._splat_weights = weights.flatten()[order]
+        self._slice_weights = point_weights.flatten()
+        norm = (self.filter(positions.new_ones(points, 1)) + 1e-20).rsqrt()
+        self._splat_weights *= norm[:, 0][self._splat_points]
+        self._slice_weights = (point_weights * norm).flatten()
 
     def filter(self, values: torch.Tensor) -> torch.Tensor:
         """Filters channels over the positions.
@@ -61,27 +67,17 @@ class PermutohedralLattice:
         Returns:
             float32 tensor [N, M]: D^-1/2 K D^-1/2 values, with D the row sums of the kernel K.
         """
-        return self._filter(values * self._norm) * self._norm
-
-    def _filter(self, values: torch.Tensor) -> torch.Tensor:
-        cells = F.embedding_bag(
-            self._splat_points,
-            values,
-            self._splat_offsets,
-            mode="sum",
-            per_sample_weights=self._splat_weights,
-        )
-        zero = cells.new_zeros(1, cells.shape[1])
+        cells = _weighted_sums(values, self._splat_points, self._splat_offsets, self._splat_weights)
         for neighbours in self._blur:
-            cells = F.embedding_bag(
-                neighbours,
-                torch.cat([cells, zero]),
-                mode="sum",
-                per_sample_weights=self._blur_weights,
-            )
-        return F.embedding_bag(
-            self._slice_vertices, cells, mode="sum", per_sample_weights=self._slice_weights
-        )
+            cells = _weighted_sums(cells, neighbours, self._blur_offsets, self._blur_weights)
+        return _weighted_sums(cells, self._slice_vertices, self._slice_offsets, self._slice_weights)
+
+
+def _weighted_sums(
+    rows: torch.Tensor, indices: torch.Tensor, offsets: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """Sums of weighted rows: group g takes those at indices[offsets[g]:offsets[g + 1]]."""
+    return F.embedding_bag(indices, rows, offsets, mode="sum", per_sample_weights=weights)
 
 
 def _embed(positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
@@ -166,7 +162,7 @@ def _strides(base: torch.Tensor) -> list[int]:
 
 
 def _blur_indices(vertices: torch.Tensor, strides: list[int]) -> list[torch.Tensor]:
-    """For each of the d+1 lattice axes the vertex and its two neighbours, int32 [V, 3].
+    """For each of the d+1 lattice axes the vertex and its two neighbours, int32 [3 (V + 1)].
 
     A neighbour that is no vertex has index V, where the value is zero.
     """
@@ -182,7 +178,8 @@ def _blur_indices(vertices: torch.Tensor, strides: list[int]) -> list[torch.Tens
         forward = torch.where(found, position, count)
         backward = torch.full_like(own, count)
         backward[position[found]] = own[found]
-        indices.append(torch.stack([own, forward, backward], dim=1))
+        rows = torch.stack([own, forward, backward], dim=1)
+        indices.append(F.pad(rows, (0, 0, 0, 1), value=count).flatten())
     return indices
 
 
