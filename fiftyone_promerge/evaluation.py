@@ -84,13 +84,13 @@ def evaluate(
         AR100, ARs, ARm and ARl in [0, 1], or -1 where there is no ground truth of that size.
 
     Raises:
-        EvaluationError: a label lacks a mask or a prediction lacks a finite confidence.
+        EvaluationError: a label lacks a mask, a prediction lacks a finite confidence, or both
+            fields are the same.
         CocoError: a field is not one of detections, or an image's size is unknown.
     """
     if iou_type not in ("segm", "bbox"):
         raise EvaluationError(f"iou_type is '{iou_type}': choose 'segm' (masks) or 'bbox' (boxes)")
-    for field in (pred_field, gt_field):
-        check_detections_field(samples, field)
+    check_fields(samples, pred_field, gt_field)
     config = PycocotoolsEvaluationConfig(pred_field, gt_field, use_masks=iou_type == "segm")
     # What fo.evaluate_detections does, less its loop: it loads sample by sample, six times slower.
     method = config.build()
@@ -101,6 +101,14 @@ def evaluate(
         method.save_run_results(samples, eval_key, results)
         method.add_fields_to_sidebar_group(samples, eval_key, omit_fields=(pred_field, gt_field))
     return results
+
+
+def check_fields(samples: foc.SampleCollection, pred_field: str, gt_field: str) -> None:
+    """Raises EvaluationError or CocoError where the fields cannot be compared."""
+    for field in (pred_field, gt_field):
+        check_detections_field(samples, field)
+    if pred_field == gt_field:
+        raise EvaluationError(f"'{gt_field}' cannot be judged by itself: choose another field")
 
 
 class PycocotoolsEvaluationConfig(fouc.COCOEvaluationConfig):

@@ -61,7 +61,7 @@ def generate_masks(
             # First, so that a run which is stopped leaves no masks of two kinds in the field.
             samples.clear_sample_field(label_field)
         else:
-            _check_same_parameters(samples, model, label_field)
+            check_same_parameters(samples, model.record(), label_field)
             todo = _unfinished_batches(samples, label_field, batch_size)
     if len(todo) == 0:
         return Summary()
@@ -99,11 +99,12 @@ def check_label_field(samples: foc.SampleCollection, label_field: str) -> None:
         )
 
 
-def _check_same_parameters(
-    samples: foc.SampleCollection, model: ProMergeModel, label_field: str
+def check_same_parameters(
+    samples: foc.SampleCollection, record: dict[str, Any], label_field: str
 ) -> None:
+    """Raises FieldError where a field's masks were made otherwise than by a model's record."""
     recorded = recorded_parameters(samples, label_field)
-    current = flatten_record(model.record())
+    current = flatten_record(record)
     if recorded is None:
         if samples.exists(label_field).limit(1).count():
             raise FieldError(

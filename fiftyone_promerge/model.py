@@ -25,7 +25,7 @@ from promerge_core import (
 from promerge_core.methods import build_generator, method_config
 
 from .labels import masks_to_detections, move_into_box
-from .runs import ApplyModelCall, current_apply_model_call, record_run
+from .runs import ApplyModelCall, current_apply_model_call, record_run, run_record
 
 
 class PatchImage(NamedTuple):
@@ -205,12 +205,7 @@ class ProMergeModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchM
 
     def record(self) -> dict[str, Any]:
         """What makes the masks, ready for JSON: method, backbone, weights and parameters."""
-        return {
-            "method": self.name,
-            "backbone": self.generator.backbone.name,
-            "weights": self.weights,
-            "parameters": self.generator.config.to_dict(),
-        }
+        return run_record(self.name, self.generator.backbone.name, self.weights, self.config)
 
     def predict(self, arg: Any, sample: fo.Sample | None = None) -> fo.Detections | None:
         """Masks of one image; see `predict_all`."""

@@ -12,6 +12,7 @@ import fiftyone.core.collections as foc
 import fiftyone.core.models as fom
 
 from promerge_core import Summary
+from promerge_core.config import Config
 
 
 class ApplyModelCall(NamedTuple):
@@ -40,6 +41,16 @@ def _frames() -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
+
+
+def run_record(method: str, backbone: str, weights: str | None, config: Config) -> dict[str, Any]:
+    """What makes masks, ready for JSON: method, backbone, weights and parameters."""
+    return {
+        "method": method,
+        "backbone": backbone,
+        "weights": weights,
+        "parameters": config.to_dict(),
+    }
 
 
 def record_run(call: ApplyModelCall, record: dict[str, Any], summary: Summary) -> None:

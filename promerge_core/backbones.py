@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import argparse
 import logging
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import timm
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from timm.models import is_model_pretrained
 from torch import nn
 
@@ -253,18 +254,32 @@ def load_backbone(
         BackboneError: the name, device or dtype is unknown, the hub cannot be reached, or the
             weights do not fit; the message says what to do.
     """
+    check_backbone(name, weights)
     target = resolve_device(device)
     number_type = resolve_dtype(dtype, target)
-    if name in BACKBONES:
-        backbone = BACKBONES[name](name, number_type, weights)
-    elif name.startswith("timm:"):
-        backbone = _load_timm(name, number_type, weights)
-    else:
+    load = BACKBONES.get(name, _load_timm)
+    return load(name, number_type, weights).to(target).eval().requires_grad_(False)
+
+
+def check_backbone(name: str, weights: str | Path | None = None) -> None:
+    """Checks in no time what can be: the name, and that the weights file can be read.
+
+    Raises:
+        BackboneError: the name is unknown, or there is no such file.
+    """
+    timm_name = name.removeprefix("timm:") if name.startswith("timm:") else None
+    if timm_name is None and name not in BACKBONES:
         raise BackboneError(
             f"unknown backbone {name!r}; known are {', '.join(BACKBONES)}, and any timm ViT as "
             f"timm:<name>"
         )
-    return backbone.to(target).eval().requires_grad_(False)
+    if timm_name is not None and not timm.is_model(timm_name):
+        raise BackboneError(f"timm has no model {timm_name!r}; see timm.list_models('vit_*')")
+    if weights is None:
+        return
+    if name == "embedded":
+        raise BackboneError("the backbone 'embedded' takes no weights file")
+    _check_readable(Path(weights))
 
 
 def _load_dino(name: str, dtype: torch.dtype, weights: str | Path | None) -> Backbone:
@@ -284,8 +299,6 @@ def _load_timm(name: str, dtype: torch.dtype, weights: str | Path | None) -> Bac
 def _load_embedded(name: str, dtype: torch.dtype, weights: str | Path | None) -> Backbone:
     from .embedded import EmbeddedBackbone
 
-    if weights is not None:
-        raise BackboneError("the backbone 'embedded' takes no weights file")
     return EmbeddedBackbone()
 
 
@@ -306,8 +319,6 @@ def _create_model(
     name: str, timm_name: str, weights: str | Path | None, options: dict[str, Any]
 ) -> nn.Module:
     """A timm model with the pretrained weights of its name, or with a local file's."""
-    if timm_name not in timm.list_models(pretrained=True) and not timm.is_model(timm_name):
-        raise BackboneError(f"timm has no model {timm_name!r}; see timm.list_models('vit_*')")
     if weights is None and not is_model_pretrained(timm_name):
         raise BackboneError(
             f"timm has no pretrained weights for {timm_name}; bring its state dict as .pth or "
@@ -327,6 +338,22 @@ def _create_model(
     return model
 
 
+def download_weights(name: str, path: str | Path) -> None:
+    """Downloads the pretrained weights of a DINO backbone as a `.safetensors` file.
+
+    Args:
+        name: a name of `DINO_MODELS`.
+        path: the file to write; it is there whole or not at all.
+
+    Raises:
+        BackboneError: the hub cannot be reached; the message says which file to bring.
+    """
+    timm_name, _ = DINO_MODELS[name]
+    partial = Path(path).with_suffix(".partial")
+    save_file(_create_model(name, timm_name, None, {}).state_dict(), partial)
+    partial.replace(path)
+
+
 def _download_message(name: str) -> str:
     official = DINO_MODELS.get(name, (None, None))[1]
     if official is None:
@@ -338,6 +365,13 @@ def _download_message(name: str) -> str:
         f"Bring {bring} and pass it with --weights FILE (weights=FILE in Python), "
         f"or use the backbone 'embedded', which needs none"
     )
+
+
+def _check_readable(weights: Path) -> None:
+    if not weights.is_file():
+        raise BackboneError(f"no weights file at {weights}")
+    if not os.access(weights, os.R_OK):
+        raise BackboneError(f"the weights file {weights} may not be read; check its permissions")
 
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
@@ -352,8 +386,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         BackboneError: the file is missing, not a state dict, or holds objects to be executed.
     """
-    if not path.is_file():
-        raise BackboneError(f"no weights file at {path}")
+    _check_readable(path)
     try:
         if path.suffix == ".safetensors":
             state: Any = load_file(path)

@@ -1,1 +1,71 @@
-"""Models of the FiftyOne zoo."""
+"""The models of `manifest.json`, as FiftyOne's model zoo downloads and loads them.
+
+FiftyOne runs this file by its path, each time anew, also where nothing is installed; so it defines
+no class, which a worker process would have to import.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fiftyone.operators import types
+
+    from fiftyone_promerge.model import ProMergeModel
+
+if importlib.util.find_spec("fiftyone_promerge") is None:
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "_site"))
+
+# The name of each model: the method, and the backbone.
+MODELS = {
+    "promerge-dino-vitb8": ("promerge", "dino_vitb8"),
+    "promerge-dino-vits8": ("promerge", "dino_vits8"),
+    "promerge-embedded": ("promerge", "embedded"),
+    "maskcut-dino-vitb8": ("maskcut", "dino_vitb8"),
+}
+
+
+def download_model(model_name: str, model_path: str) -> None:
+    """Downloads the weights of a model's backbone from timm's hub.
+
+    Raises:
+        BackboneError: the hub cannot be reached; the message says which file to bring.
+    """
+    from promerge_core.backbones import download_weights
+
+    _, backbone = MODELS[model_name]
+    if backbone == "embedded":
+        # It has no weights; FiftyOne takes a file for the sign that there is nothing to download.
+        Path(model_path).touch()
+    else:
+        download_weights(backbone, model_path)
+
+
+def load_model(model_name: str, model_path: str, **kwargs: Any) -> ProMergeModel:
+    """Loads a model.
+
+    Args:
+        model_name: the name in `manifest.json`.
+        model_path: the weights that `download_model` wrote.
+        **kwargs: `device`, `dtype` and parameters of the method, as in
+            `fiftyone_promerge.load_model`.
+    """
+    import fiftyone_promerge
+
+    method, backbone = MODELS[model_name]
+    weights = None if backbone == "embedded" else model_path
+    return fiftyone_promerge.load_model(backbone, method, weights=weights, **kwargs)
+
+
+def resolve_input(model_name: str, ctx: Any) -> types.Property:
+    """The parameters of a model's method as a form."""
+    from fiftyone_promerge.operators.forms import Form
+    from promerge_core.methods import METHODS
+
+    method, _ = MODELS[model_name]
+    form = Form(ctx)
+    form.parameters(METHODS[method].config)
+    return form.property(model_name)

@@ -1,1 +1,0 @@
-"""What puts the two packages on the path where the project is not installed."""

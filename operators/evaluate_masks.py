@@ -1,0 +1,137 @@
+"""The operator `evaluate_masks`: COCO AP and AR of a field of masks or boxes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from fiftyone_promerge.benchmarks import GT_FIELD, published_iou_type
+from fiftyone_promerge.comparison import comparison
+from fiftyone_promerge.evaluation import METRICS, check_fields, evaluate
+from fiftyone_promerge.generation import check_field_name
+
+from .forms import Form, detections_fields, output, table
+from .running import Report, apply_model_progress, execute, result_of
+
+_PANEL = "model_evaluation_panel_builtin"
+
+
+class EvaluateMasks(foo.Operator):
+    """Judges predictions against ground truth by COCO's AP and AR."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """See `fiftyone.operators.Operator`."""
+        return foo.OperatorConfig(
+            name="evaluate_masks",
+            label="Evaluate masks (COCO AP and AR)",
+            description="Class-agnostic AP and AR, equal to pycocotools, as an evaluation run",
+            icon="insights",
+            dynamic=True,
+            execute_as_generator=True,
+            allow_immediate_execution=True,
+            allow_delegated_execution=True,
+        )
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        """The form."""
+        return _form(ctx).property("Evaluate masks")
+
+    def execute(self, ctx: foo.ExecutionContext) -> Any:
+        """Evaluates; see `running.execute`."""
+        values = _form(ctx).values
+        samples = ctx.target_view(require_flat=True)
+
+        def work(report: Report) -> dict[str, Any]:
+            start = time.perf_counter()
+            results = evaluate(
+                samples,
+                values["pred_field"],
+                values["gt_field"],
+                values["eval_key"],
+                values["iou_type"],
+                progress=apply_model_progress(report, "Images"),
+            )
+            rows = _rows(ctx, values, results.metrics())
+            return {
+                "eval_key": values["eval_key"],
+                "images": len(samples),
+                "columns": {"metric": "", **{row["name"]: _heading(row) for row in rows}},
+                "metrics": [
+                    {"metric": metric}
+                    | {row["name"]: f"{row[metric]:.1f}" for row in rows if metric in row}
+                    for metric in METRICS
+                ],
+                "seconds": round(time.perf_counter() - start, 1),
+            }
+
+        def show(result: dict[str, Any]) -> Iterator[Any]:
+            yield ctx.ops.reload_dataset()
+            yield ctx.ops.open_panel(_PANEL, layout="horizontal", force=True)
+
+        return execute(ctx, f"{values['eval_key']} of {ctx.dataset.name}", work, show)
+
+    def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
+        """The 12 numbers, beside the published ones of the benchmark."""
+        result = result_of(ctx)
+        outputs = output(ctx, result, "Nothing was evaluated")
+        if "error" not in result:
+            label = (
+                f"{result['eval_key']}: percent, on {result['images']} images, "
+                f"after {result['seconds']} seconds"
+            )
+            table(outputs, "metrics", result["columns"], label)
+        return types.Property(outputs, view=types.View(label="Evaluate masks"))
+
+
+def _heading(row: dict[str, Any]) -> str:
+    return row["name"] + (" (published)" if row["published"] else "")
+
+
+def _rows(
+    ctx: foo.ExecutionContext, values: dict[str, Any], metrics: dict[str, float]
+) -> list[dict[str, Any]]:
+    benchmark = ctx.dataset.info.get("benchmark")
+    comparable = benchmark and published_iou_type(benchmark) == values["iou_type"]
+    return comparison({values["pred_field"]: metrics}, benchmark if comparable else None)
+
+
+def _form(ctx: foo.ExecutionContext) -> Form:
+    form = Form(ctx)
+    samples = ctx.target_view(require_flat=True)
+    fields = detections_fields(samples)
+    truth = next((f for f in (GT_FIELD, "ground_truth") if f in fields), None)
+    others = [field for field in fields if field != truth]
+    pred_field = form.text(
+        "pred_field",
+        others[-1] if others else None,
+        others,
+        label="Predictions",
+        description="The field to judge",
+        required=True,
+    )
+    gt_field = form.text(
+        "gt_field",
+        truth,
+        fields,
+        label="Ground truth",
+        description="The field to judge it by",
+        required=True,
+    )
+    if pred_field is not None and gt_field is not None:
+        form.check("gt_field", lambda: check_fields(samples, pred_field, gt_field))
+    iou_type = form.choice(
+        "iou_type", ["segm", "bbox"], "segm", {"segm": "Masks", "bbox": "Boxes"}, label="Compare"
+    )
+    eval_key = form.text(
+        "eval_key",
+        f"eval_{pred_field}_{iou_type}",
+        label="Evaluation key",
+        description="The name of the evaluation run; a run of the same fields is replaced",
+    )
+    form.check("eval_key", lambda: check_field_name(eval_key or ""))
+    return form

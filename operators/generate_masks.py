@@ -1,0 +1,242 @@
+"""The operator `generate_masks`: instance masks for images without labels."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from fiftyone_promerge.generation import check_label_field, check_same_parameters, generate_masks
+from fiftyone_promerge.model import load_model
+from fiftyone_promerge.runs import run_record
+from promerge_core.backbones import BACKBONES, check_backbone
+from promerge_core.methods import METHODS, method_config
+from promerge_core.stages import NoMasks
+
+from .forms import Form, check_output_folder, detections_fields, output, table
+from .running import Report, apply_model_progress, execute, result_of
+
+_LABELS = {"promerge": "ProMerge", "maskcut": "MaskCut"}
+_MAIN = {
+    "promerge": (
+        "affinity_threshold",
+        "background_overlap",
+        "background_similarity",
+        "merge_overlap",
+    ),
+    "maskcut": ("tau", "n_masks"),
+}
+
+
+class GenerateMasks(foo.Operator):
+    """Makes instance masks for every image, without labels."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """See `fiftyone.operators.Operator`."""
+        return foo.OperatorConfig(
+            name="generate_masks",
+            label="Generate masks (ProMerge)",
+            description="Instance masks without any human label, by ProMerge or MaskCut",
+            icon="auto_awesome",
+            dynamic=True,
+            execute_as_generator=True,
+            allow_immediate_execution=True,
+            allow_delegated_execution=True,
+        )
+
+    def resolve_placement(self, ctx: foo.ExecutionContext) -> types.Placement:
+        """A button above the samples grid."""
+        return types.Placement(
+            types.Places.SAMPLES_GRID_SECONDARY_ACTIONS,
+            types.Button(label="Generate masks", icon="auto_awesome", prompt=True),
+        )
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        """The form."""
+        return generation_form(ctx).property("Generate masks")
+
+    def execute(self, ctx: foo.ExecutionContext) -> Any:
+        """Makes the masks; see `running.execute`."""
+        values = generation_form(ctx).values
+        samples = ctx.target_view(require_flat=True)
+        field = values["label_field"]
+
+        def work(report: Report) -> dict[str, Any]:
+            start = time.perf_counter()
+            report(0, f"Loading {values['backbone']}")
+            model = load_model(
+                values["backbone"],
+                values["method"],
+                weights=values["weights"],
+                device=values["device"],
+                dtype=values["dtype"],
+                **_parameters(values),
+            )
+            summary = generate_masks(
+                samples,
+                model,
+                field,
+                batch_size=values["batch_size"],
+                num_workers=values["num_workers"],
+                overwrite=values["overwrite"],
+                masks_dir=values["masks_dir"],
+                progress=apply_model_progress(report, "Images"),
+            )
+            return {
+                "label_field": field,
+                "images": summary.images,
+                "masks": summary.masks,
+                "left_alone": len(samples) - summary.images - len(summary.skipped),
+                "without": [
+                    {"reason": NoMasks(reason).explanation, "images": str(count)}
+                    for reason, count in summary.reasons.most_common()
+                ],
+                "skipped_count": len(summary.skipped),
+                "skipped": [image._asdict() for image in summary.skipped[:20]],
+                "seconds": round(time.perf_counter() - start, 1),
+            }
+
+        def show(result: dict[str, Any]) -> Iterator[Any]:
+            yield ctx.ops.reload_dataset()
+            yield ctx.ops.set_active_fields([*dict.fromkeys([*ctx.active_fields, field])])
+            if samples.view() != ctx.view:
+                yield ctx.ops.set_view(samples.view())
+
+        return execute(ctx, f"{field} of {ctx.dataset.name}", work, show)
+
+    def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
+        """What was done: images, masks, reasons and what was skipped."""
+        result = result_of(ctx)
+        outputs = output(ctx, result, "No masks were made")
+        if "error" not in result:
+            outputs.md(_sentence(result), name="summary")
+        if result.get("without"):
+            table(
+                outputs,
+                "without",
+                {"images": "Images", "reason": "Why they have no masks"},
+                "Images without masks",
+            )
+        if result.get("skipped"):
+            table(outputs, "skipped", {"path": "Image", "reason": "Why"}, "Images skipped")
+        return types.Property(outputs, view=types.View(label="Generate masks"))
+
+
+def _sentence(result: dict[str, Any]) -> str:
+    text = (
+        f"**{result['masks']} masks** on {result['images']} images are in the field "
+        f"`{result['label_field']}`, after {result['seconds']} seconds."
+    )
+    if result["left_alone"]:
+        text += f" {result['left_alone']} images had masks already and were left alone."
+    if result["skipped_count"]:
+        text += f" {result['skipped_count']} images could not be read."
+    return text
+
+
+def generation_form(ctx: foo.ExecutionContext) -> Form:
+    """The form of `generate_masks`, with every value checked."""
+    form = Form(ctx)
+    samples = ctx.target_view(require_flat=True)
+    method = form.choice("method", METHODS, "promerge", _LABELS, label="Method")
+    _ask_backbone(form)
+    _ask_field(form, samples, method)
+    if method in METHODS:
+        _ask_parameters(form, method)
+    _ask_storage(form)
+    _ask_machine(form)
+    if form.valid and not form.values["overwrite"]:
+        form.check("label_field", lambda: _check_earlier(samples, form.values))
+    return form
+
+
+def _ask_backbone(form: Form) -> None:
+    backbone = form.text(
+        "backbone",
+        "dino_vitb8",
+        list(BACKBONES),
+        label="Backbone",
+        description="dino_vitb8 is the paper's; embedded needs no download; timm:NAME is any ViT",
+    )
+    weights = form.text(
+        "weights",
+        label="Weights file",
+        description="A local .pth or .safetensors file; empty: downloaded from the hub",
+    )
+    if weights is not None:
+        weights = form.values["weights"] = str(Path(weights).expanduser())
+    if form.check("backbone", lambda: check_backbone(backbone or "")):
+        form.check("weights", lambda: check_backbone(backbone, weights))
+
+
+def _ask_field(form: Form, samples: Any, method: str) -> None:
+    field = form.text(
+        "label_field",
+        method,
+        detections_fields(samples),
+        label="Label field",
+        description="The field to write the masks to",
+    )
+    correct = form.check("label_field", lambda: check_label_field(samples, field or ""))
+    if correct and samples.has_field(field):
+        form.flag(
+            "overwrite",
+            label="Overwrite",
+            description=f"Make all masks in {field} anew; else only images that lack them are done",
+        )
+    else:
+        form.values["overwrite"] = False
+
+
+def _ask_parameters(form: Form, method: str) -> None:
+    config = METHODS[method].config
+    rest = [f.name for f in dataclasses.fields(config) if f.name not in _MAIN[method]]
+    form.parameters(config, _MAIN[method])
+    if form.flag(
+        "advanced",
+        form.is_given(rest),
+        label="Advanced",
+        description="Show every parameter of the method",
+    ):
+        form.parameters(config, rest)
+
+
+def _parameters(values: dict[str, Any]) -> dict[str, Any]:
+    fields = dataclasses.fields(METHODS[values["method"]].config)
+    return {field.name: values[field.name] for field in fields if field.name in values}
+
+
+def _ask_storage(form: Form) -> None:
+    folder = form.text(
+        "masks_dir",
+        label="Folder for the masks",
+        description="Write masks as PNG files there; empty: they are kept in the database",
+    )
+    if folder is not None:
+        form.check("masks_dir", lambda: check_output_folder(folder))
+        form.values["masks_dir"] = str(Path(folder).expanduser())
+
+
+def _ask_machine(form: Form) -> None:
+    form.number(
+        "batch_size", 8, 1, 4096, label="Batch size", description="Images in a backbone's batch"
+    )
+    form.number("num_workers", 1, 0, 256, label="Workers", description="Processes that read images")
+    form.text("device", "auto", ["auto", "cuda", "mps", "cpu"], label="Device")
+    form.choice("dtype", ["auto", "float32", "bfloat16", "float16"], "auto", label="Number type")
+
+
+def _check_earlier(samples: Any, values: dict[str, Any]) -> None:
+    """Raises FieldError where the field holds masks that were made otherwise."""
+    field = values["label_field"]
+    if not samples.has_field(field):
+        return
+    config = method_config(values["method"], _parameters(values))
+    record = run_record(values["method"], values["backbone"], values["weights"], config)
+    check_same_parameters(samples, record, field)

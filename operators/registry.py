@@ -1,0 +1,19 @@
+"""Every operator and panel of the plugin; `fiftyone.yml` names the same ones."""
+
+from __future__ import annotations
+
+import fiftyone.operators as foo
+
+from .evaluate_masks import EvaluateMasks
+from .export_coco import ExportCoco
+from .generate_masks import GenerateMasks
+from .load_benchmark import LoadBenchmark
+from .stop_run import StopRun
+
+OPERATORS: tuple[type[foo.Operator], ...] = (
+    GenerateMasks,
+    EvaluateMasks,
+    LoadBenchmark,
+    ExportCoco,
+    StopRun,
+)

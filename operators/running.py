@@ -1,0 +1,156 @@
+"""Runs an operator's work so that the App shows live progress, and what happened.
+
+FiftyOne draws a progress bar only for an operator that yields, so the work is done in a thread and
+its progress is yielded from a queue. The page that started the run is its owner: when it is
+closed, the work stops after the batch at hand. What is done by then is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import fiftyone.core.utils as fou
+import fiftyone.operators as foo
+from fiftyone.operators.executor import ExecutionResult
+from fiftyone.operators.message import GeneratedMessage, MessageType
+
+from promerge_core import PromergeError
+
+logger = logging.getLogger(__name__)
+
+Report = Callable[[float, str], None]
+"""Takes the fraction done, in [0, 1], and one line that says what is being done."""
+
+Work = Callable[[Report], dict[str, Any]]
+"""Does the work and returns the operator's result, ready for JSON."""
+
+Show = Callable[[dict[str, Any]], Iterable[GeneratedMessage]]
+"""Makes the App show a result."""
+
+
+class StoppedError(PromergeError):
+    """The person who started the run stopped it."""
+
+
+class Runs:
+    """The runs that are under way in this process, by a name that a person can read."""
+
+    def __init__(self) -> None:
+        self._stops: dict[str, threading.Event] = {}
+
+    def names(self) -> list[str]:
+        """The names of all runs, oldest first."""
+        return list(self._stops)
+
+    def start(self, name: str) -> threading.Event:
+        """Enters a run; the event it returns is set when the run shall stop.
+
+        Raises:
+            PromergeError: a run of that name is under way.
+        """
+        if name in self._stops:
+            raise PromergeError(f"{name} is under way already; wait for it, or stop it")
+        return self._stops.setdefault(name, threading.Event())
+
+    def end(self, name: str) -> None:
+        """Removes a run."""
+        del self._stops[name]
+
+    def stop(self, name: str) -> bool:
+        """Asks a run to stop after the batch at hand; False where there is none."""
+        event = self._stops.get(name)
+        if event is not None:
+            event.set()
+        return event is not None
+
+
+RUNS = Runs()
+
+
+def execute(ctx: foo.ExecutionContext, name: str, work: Work, show: Show) -> Any:
+    """Does an operator's work: with live progress in the App, else as a plain call.
+
+    Args:
+        ctx: the operator's context.
+        name: what the run is called while it is under way; no two runs have the same name.
+        work: the work.
+        show: makes the App show the result.
+
+    Returns:
+        a generator where the App asked for an immediate execution; the result where the execution
+        is delegated or was asked for from Python.
+    """
+    if ctx.delegated or "operator_uri" not in ctx.request_params:
+        return work(lambda done, label: ctx.set_progress(progress=done, label=label))
+    return _stream(ctx, name, work, show)
+
+
+def _stream(ctx: foo.ExecutionContext, name: str, work: Work, show: Show) -> Iterator[Any]:
+    messages: queue.SimpleQueue[tuple[float, str] | None] = queue.SimpleQueue()
+    try:
+        stop = RUNS.start(name)
+    except PromergeError as error:
+        yield _result({"error": str(error)})
+        return
+
+    def report(done: float, label: str) -> None:
+        if stop.is_set():
+            raise StoppedError(f"{name} was stopped; what was done is kept")
+        messages.put((done, label))
+
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(work, report)
+            future.add_done_callback(lambda _: messages.put(None))
+            try:
+                yield ctx.ops.set_progress(label="Starting", progress=0)
+                while (message := messages.get()) is not None:
+                    yield ctx.ops.set_progress(progress=message[0], label=message[1])
+            finally:
+                stop.set()
+    finally:
+        RUNS.end(name)
+    failure = future.exception()
+    if failure is None:
+        yield from show(future.result())
+        yield _result(future.result())
+        return
+    if not isinstance(failure, PromergeError):
+        logger.error("%s failed", name, exc_info=failure)
+    yield ctx.ops.reload_dataset()
+    yield _result({"error": error_sentence(failure)})
+
+
+def error_sentence(error: BaseException) -> str:
+    """What a person is told of an error; ours are sentences already."""
+    if isinstance(error, PromergeError):
+        return str(error)
+    return f"the run failed, and what was done is kept. {type(error).__name__}: {error}"
+
+
+def _result(result: dict[str, Any]) -> GeneratedMessage:
+    return GeneratedMessage(
+        MessageType.SUCCESS, cls=ExecutionResult, body=ExecutionResult(result=result)
+    )
+
+
+def result_of(ctx: foo.ExecutionContext) -> dict[str, Any]:
+    """The result in a context: the App wraps what a generator yields once more."""
+    results = ctx.results or {}
+    inner = results.get("result")
+    return inner if isinstance(inner, dict) else results
+
+
+def apply_model_progress(report: Report, label: str) -> Callable[[fou.ProgressBar], None]:
+    """A `progress` argument for FiftyOne's methods that reports once a second."""
+
+    def update(bar: fou.ProgressBar) -> None:
+        total = bar.total or 1
+        report(bar.iteration / total, f"{label}: {bar.iteration} of {total}")
+
+    return fou.report_progress(update, dt=0.5)
