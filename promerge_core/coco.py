@@ -14,11 +14,10 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from .errors import PromergeError
-from .generator import ImageMasks, MaskGenerator
+from .generator import MaskGenerator
 from .images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
+from .records import Record, image_record, skipped_record, write_coco
 from .summary import Summary
-
-CATEGORY = {"id": 1, "name": "object", "supercategory": "object"}
 
 
 class RunError(PromergeError):
@@ -116,7 +115,7 @@ class CocoRun:
             **settings,
             "parameters": generator.config.to_dict(),
             "batch_size": batch_size,
-            "images": _digest(entries),
+            "images": digest_entries(entries),
         }
 
     def discard(self) -> None:
@@ -185,7 +184,7 @@ class CocoRun:
                 journal.flush()
                 if progress is not None:
                     progress(len(batch))
-        summary = self._write_output()
+        summary = write_coco(self._output, self._header, self._records)
         summary.seconds = dict(self._generator.timer.seconds)
         return summary
 
@@ -223,44 +222,20 @@ class CocoRun:
 
     def _segment(
         self, batch: Sequence[ImageEntry], images: list[PreparedImage | SkippedImage]
-    ) -> list[dict[str, Any]]:
+    ) -> list[Record]:
         readable = [image for image in images if isinstance(image, PreparedImage)]
         results = iter(self._generator.generate_prepared(readable))
         return [
-            _skipped_record(entry, image)
+            skipped_record(entry.id, entry.file_name, image.why)
             if isinstance(image, SkippedImage)
-            else _record(entry, next(results))
+            else image_record(entry.id, entry.file_name, next(results))
             for entry, image in zip(batch, images, strict=True)
         ]
 
-    def _records(self) -> Iterator[dict[str, Any]]:
+    def _records(self) -> Iterator[Record]:
         with self._journal.open(encoding="utf-8") as lines:
             for line in itertools.islice(lines, 1, None):
                 yield from json.loads(line)
-
-    def _write_output(self) -> Summary:
-        """Writes the json from the journal, without holding it in memory, and puts it in place."""
-        summary = _summarise(self._records())
-        info = {
-            "description": "Instance masks without labels, by fiftyone-promerge",
-            "run": self._header,
-            "summary": summary.to_dict(),
-        }
-        draft = self._output.with_name(self._output.name + ".draft")
-        try:
-            with draft.open("w", encoding="utf-8") as file:
-                file.write('{"info": ' + json.dumps(info))
-                file.write(',\n"categories": ' + json.dumps([CATEGORY]))
-                file.write(',\n"images": ')
-                _write_list(file.write, _image_rows(self._records()))
-                file.write(',\n"annotations": ')
-                _write_list(file.write, _annotation_rows(self._records()))
-                file.write("}\n")
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
-        draft.replace(self._output)
-        return summary
 
 
 class _ImageFiles(Dataset[PreparedImage | SkippedImage]):
@@ -286,7 +261,7 @@ def _consecutive(batches: Sequence[Sequence[ImageEntry]]) -> list[list[int]]:
     return [list(range(end - len(batch), end)) for end, batch in zip(ends, batches, strict=False)]
 
 
-def _digest(entries: Sequence[ImageEntry]) -> str:
+def digest_entries(entries: Sequence[ImageEntry]) -> str:
     """What identifies the images of a run: their ids and names, in order."""
     digest = hashlib.sha256()
     for entry in entries:
@@ -312,59 +287,3 @@ def _read_info(output: Path) -> dict[str, Any]:
     except ValueError:
         return {}
     return info if isinstance(info, dict) else {}
-
-
-def _record(entry: ImageEntry, masks: ImageMasks) -> dict[str, Any]:
-    return {
-        "id": entry.id,
-        "file_name": entry.file_name,
-        "width": masks.width,
-        "height": masks.height,
-        "reason": masks.reason,
-        "masks": [
-            {
-                "segmentation": mask.segmentation,
-                "bbox": mask.bbox,
-                "area": mask.area,
-                "score": mask.score,
-            }
-            for mask in masks
-        ],
-    }
-
-
-def _skipped_record(entry: ImageEntry, image: SkippedImage) -> dict[str, Any]:
-    return {"id": entry.id, "file_name": entry.file_name, "skipped": image.why}
-
-
-def _summarise(records: Iterable[dict[str, Any]]) -> Summary:
-    summary = Summary()
-    for record in records:
-        if "skipped" in record:
-            summary.skip(SkippedImage(record["file_name"], record["skipped"]))
-        else:
-            summary.count(len(record["masks"]), record["reason"])
-    return summary
-
-
-def _image_rows(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    names = ("id", "file_name", "width", "height")
-    for record in records:
-        if "skipped" not in record:
-            yield {name: record[name] for name in names}
-
-
-def _annotation_rows(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    numbers = itertools.count(1)
-    for record in records:
-        for mask in record.get("masks", ()):
-            keys = {"id": next(numbers), "image_id": record["id"], "category_id": CATEGORY["id"]}
-            yield {**keys, "iscrowd": 0, **mask}
-
-
-def _write_list(write: Callable[[str], object], rows: Iterable[dict[str, Any]]) -> None:
-    separator = "[\n"
-    for row in rows:
-        write(separator + json.dumps(row))
-        separator = ",\n"
-    write("[]" if separator == "[\n" else "\n]")
