@@ -1,0 +1,160 @@
+"""What a recipe says, and how it follows the number of images and devices."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from promerge_core import PromergeError
+
+
+class RecipeError(PromergeError):
+    """There is no such recipe, or it cannot be scaled as asked."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """One round of training.
+
+    Attributes:
+        iterations: optimizer steps.
+        learning_rate: of SGD, after the warm-up.
+        milestones: iterations at which the learning rate is multiplied by the recipe's `gamma`.
+        droploss_iou: a proposal whose predicted box has at most this IoU with every true box gets
+            no classification loss; None switches DropLoss off.
+        copy_paste_scale: range of the size of a pasted image, relative to the one it goes into.
+        rpn_nms: IoU of two proposals of the RPN from which on one is dropped.
+        rpn_train_proposals: proposals of the RPN an image, in training.
+        score_threshold: score of a prediction of the round before from which on it is a label of
+            this round; None in the first round, whose labels are the dataset's.
+    """
+
+    iterations: int
+    learning_rate: float
+    milestones: tuple[int, ...]
+    droploss_iou: float | None
+    copy_paste_scale: tuple[float, float]
+    rpn_nms: float
+    rpn_train_proposals: int
+    score_threshold: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a detector is trained: every number of it.
+
+    Attributes:
+        name: its name in `RECIPES`.
+        rounds: the first is trained on the dataset's masks, the others on predictions.
+        num_images: images that `iterations` are meant for.
+        batch_size: images in a step, on all devices together, that `learning_rate` is meant for.
+        images_per_device: images in a step on one device, where no batch size is asked for.
+        min_samples: images to be seen in a round, counted with repetition, however few there are.
+        warmup_iterations: steps in which the learning rate rises linearly.
+        warmup_factor: the first step's learning rate relative to the full one.
+        gamma: factor of the learning rate at a milestone.
+        momentum: of SGD.
+        weight_decay: of SGD, for all parameters but those of normalisation layers.
+        gradient_norm: the gradient is clipped to this L2 norm.
+        short_sides: an image's short side becomes one of these in training, in pixels.
+        long_side: an image's long side is at most this, in pixels.
+        test_short_side: an image's short side in validation and prediction, in pixels.
+        rpn_pre_nms: proposals of the RPN a level before suppression, in training and test.
+        rpn_test_proposals: proposals of the RPN an image, in test.
+        proposals_per_image: proposals sampled for the heads' loss.
+        max_copy_paste_cover: a pasted instance that covers this share of another is not pasted.
+        label_iou: an old mask with this IoU to a new label is not a label of the next round.
+        validation_fraction: share of the images that AP is measured on.
+        max_validation_images: and no more than so many.
+        validations: how many times AP is measured in a round.
+        checkpoints: how many times a checkpoint is written in a round.
+        seed: of the initial weights, the order of the images and their augmentation.
+    """
+
+    name: str
+    rounds: tuple[Round, ...]
+    num_images: int
+    batch_size: int
+    images_per_device: int
+    min_samples: int
+    warmup_iterations: int
+    warmup_factor: float
+    gamma: float
+    momentum: float
+    weight_decay: float
+    gradient_norm: float
+    short_sides: tuple[int, ...]
+    long_side: int
+    test_short_side: int
+    rpn_pre_nms: tuple[int, int]
+    rpn_test_proposals: int
+    proposals_per_image: int
+    max_copy_paste_cover: float
+    label_iou: float
+    validation_fraction: float
+    max_validation_images: int
+    validations: int
+    checkpoints: int
+    seed: int = 0
+
+    def scaled(self, num_images: int, num_devices: int, batch_size: int | None = None) -> Recipe:
+        """The recipe for other numbers of images and devices, by the linear rule.
+
+        Each image is seen as often as in the recipe, and at least `min_samples` are seen in all.
+        The learning rate is proportional to the batch, iterations, milestones and the warm-up are
+        inversely proportional to it.
+
+        Args:
+            num_images: images to train on.
+            num_devices: devices of all nodes together.
+            batch_size: images in a step, on all devices together; by default
+                `images_per_device` each, and no more than the recipe's.
+
+        Raises:
+            RecipeError: the batch cannot be divided evenly among the devices.
+        """
+        if batch_size is None:
+            batch_size = num_devices * max(
+                min(self.images_per_device, self.batch_size // num_devices), 1
+            )
+        if batch_size < num_devices or batch_size % num_devices:
+            raise RecipeError(
+                f"a batch of {batch_size} images cannot be divided evenly among {num_devices} "
+                f"devices; choose a multiple of {num_devices}"
+            )
+        rounds = tuple(self._scaled_round(one, num_images, batch_size) for one in self.rounds)
+        shortest = min(one.iterations for one in rounds)
+        warmup = round(self.warmup_iterations * self.batch_size / batch_size)
+        return dataclasses.replace(
+            self,
+            rounds=rounds,
+            num_images=num_images,
+            batch_size=batch_size,
+            warmup_iterations=min(warmup, shortest // 10),
+        )
+
+    def _scaled_round(self, one: Round, num_images: int, batch_size: int) -> Round:
+        samples = one.iterations * self.batch_size * min(num_images / self.num_images, 1)
+        iterations = max(round(max(samples, self.min_samples) / batch_size), 1)
+        return dataclasses.replace(
+            one,
+            iterations=iterations,
+            learning_rate=one.learning_rate * batch_size / self.batch_size,
+            milestones=tuple(round(m * iterations / one.iterations) for m in one.milestones),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every number, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """The recipe that `to_dict` gave, also after a way through JSON."""
+        rounds = tuple(Round(**_with_tuples(one)) for one in values["rounds"])
+        return cls(**{**_with_tuples(values), "rounds": rounds})
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }

@@ -1,0 +1,203 @@
+"""What a detector is trained on: images by path, masks as RLE, in one file that is read lazily."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from promerge_core import Mask, PromergeError
+
+_INDEX = np.dtype([("offset", np.int64), ("hash", np.uint64), ("masks", np.int32)])
+
+
+class RecordError(PromergeError):
+    """Training data cannot be used or written; the message says what is wrong with it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One image and its instance masks.
+
+    Attributes:
+        key: names the image where it came from, such as the id of a FiftyOne sample.
+        path: the image's file; it is referenced, never copied.
+        height: height of the image as shown, in pixels.
+        width: width of the image as shown, in pixels.
+        masks: the instances, each of at least one pixel.
+        crowds: regions of many objects: ignored in training, and in evaluation as COCO does.
+    """
+
+    key: str
+    path: str
+    height: int
+    width: int
+    masks: tuple[Mask, ...]
+    crowds: tuple[Mask, ...] = ()
+
+
+class RecordCounts(NamedTuple):
+    """What a record file holds.
+
+    Attributes:
+        images: all images.
+        images_without_masks: those of them that no detector can learn from.
+        masks: masks of at least one pixel.
+        crowds: crowd regions.
+        empty_masks: masks of area 0, which were left out.
+    """
+
+    images: int = 0
+    images_without_masks: int = 0
+    masks: int = 0
+    crowds: int = 0
+    empty_masks: int = 0
+
+
+class Split(NamedTuple):
+    """Positions in a record file, ascending, int64 [N].
+
+    Attributes:
+        train: images to train on.
+        validation: images to measure AP on.
+    """
+
+    train: np.ndarray
+    validation: np.ndarray
+
+
+def mask_from_rle(segmentation: dict[str, Any], score: float = 1.0) -> Mask:
+    """A mask with its tight box and area, from COCO compressed RLE (counts of bytes or str)."""
+    counts = segmentation["counts"]
+    if isinstance(counts, bytes):
+        counts = counts.decode("ascii")
+    rle = {"size": list(segmentation["size"]), "counts": counts}
+    x, y, width, height = coco_mask.toBbox(rle).tolist()
+    return Mask(rle, (x, y, width, height), int(coco_mask.area(rle)), score)
+
+
+def write_records(path: Path, records: Iterable[Record]) -> RecordCounts:
+    """Writes records one by one as JSON lines, with an index beside them.
+
+    The file is there whole or not at all. Masks of area 0 are left out.
+
+    Args:
+        path: the file to write, `*.jsonl`.
+        records: the records; only one at a time is held in memory.
+
+    Raises:
+        RecordError: the disk is full or the folder cannot be written to.
+    """
+    partial = path.with_suffix(".partial")
+    counts = RecordCounts()
+    index: list[tuple[int, int, int]] = []
+    try:
+        with partial.open("wb") as file:
+            for record in records:
+                masks = tuple(mask for mask in record.masks if mask.area > 0)
+                index.append((file.tell(), _hash(record.path), len(masks)))
+                file.write(_to_line(dataclasses.replace(record, masks=masks)))
+                found = (1, not masks, len(masks), len(record.crowds), len(record.masks))
+                counts = RecordCounts(*map(sum, zip(counts, found, strict=True)))
+        np.save(_index_path(path), np.array(index, dtype=_INDEX))
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RecordError(f"{path} cannot be written: {error.strerror}") from error
+    return counts._replace(empty_masks=counts.empty_masks - counts.masks)
+
+
+class RecordFile(Sequence[Record]):
+    """The records of a file, each read when it is asked for.
+
+    It holds 20 bytes an image in memory and no open file, so that workers can share it.
+
+    Args:
+        path: what `write_records` wrote.
+
+    Raises:
+        RecordError: there is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise RecordError(f"there are no training records at {path}")
+        self.path = path
+        self._index = np.load(_index_path(path))
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @overload
+    def __getitem__(self, position: int) -> Record: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[Record]: ...
+    def __getitem__(self, position: int | slice) -> Record | list[Record]:
+        if isinstance(position, slice):
+            return [self[i] for i in range(*position.indices(len(self)))]
+        with self.path.open("rb") as file:
+            file.seek(int(self._index["offset"][position]))
+            return _from_line(file.readline())
+
+    def __iter__(self) -> Iterator[Record]:
+        with self.path.open("rb") as file:
+            yield from map(_from_line, file)
+
+    def split(self, validation_fraction: float, max_validation: int) -> Split:
+        """Divides the images that have masks, always in the same way.
+
+        The images whose file names have the lowest hashes are for validation, so that the split
+        is the same on every machine and for every dataset of these images. An image without masks
+        is in neither part: that a method found nothing does not mean that nothing is there.
+
+        Args:
+            validation_fraction: share of the images, in (0, 1); at least one image.
+            max_validation: no more than so many images.
+
+        Raises:
+            RecordError: fewer than two images have masks.
+        """
+        usable = np.flatnonzero(self._index["masks"])
+        if len(usable) < 2:
+            raise RecordError(
+                f"{len(usable)} of the {len(self)} images have masks: training needs at least two, "
+                f"one of them for validation"
+            )
+        count = min(max(round(validation_fraction * len(usable)), 1), max_validation)
+        by_hash = usable[np.argsort(self._index["hash"][usable], kind="stable")]
+        return Split(np.sort(by_hash[count:]), np.sort(by_hash[:count]))
+
+
+def _hash(path: str) -> int:
+    return int.from_bytes(hashlib.blake2b(Path(path).name.encode(), digest_size=8).digest(), "big")
+
+
+def _index_path(path: Path) -> Path:
+    return path.with_suffix(".index.npy")
+
+
+def _to_line(record: Record) -> bytes:
+    line = {
+        "key": record.key,
+        "path": record.path,
+        "size": [record.height, record.width],
+        "masks": [[mask.segmentation["counts"], mask.score] for mask in record.masks],
+        "crowds": [[mask.segmentation["counts"], mask.score] for mask in record.crowds],
+    }
+    return json.dumps(line).encode() + b"\n"
+
+
+def _from_line(line: bytes) -> Record:
+    values = json.loads(line)
+    height, width = size = values["size"]
+    masks, crowds = (
+        tuple(mask_from_rle({"size": size, "counts": counts}, score) for counts, score in group)
+        for group in (values["masks"], values["crowds"])
+    )
+    return Record(values["key"], values["path"], height, width, masks, crowds)
