@@ -31,7 +31,6 @@ def image_record(image_id: int, file_name: str, masks: ImageMasks) -> Record:
                 "bbox": mask.bbox,
                 "area": mask.area,
                 "score": mask.score,
-                "facts": mask.facts,
             }
             for mask in masks
         ],
