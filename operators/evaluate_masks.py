@@ -15,7 +15,7 @@ from fiftyone_promerge.evaluation import METRICS, check_fields, evaluate
 from fiftyone_promerge.generation import check_field_name
 
 from .forms import Form, detections_fields, output, table
-from .running import Report, apply_model_progress, execute, result_of
+from .running import Report, bar_progress, execute, result_of
 
 _PANEL = "model_evaluation_panel_builtin"
 
@@ -54,7 +54,7 @@ class EvaluateMasks(foo.Operator):
                 values["gt_field"],
                 values["eval_key"],
                 values["iou_type"],
-                progress=apply_model_progress(report, "Images"),
+                progress=bar_progress(report, "Images"),
             )
             rows = _rows(ctx, values, results.metrics())
             return {

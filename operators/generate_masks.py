@@ -19,7 +19,7 @@ from promerge_core.methods import METHODS, method_config
 from promerge_core.stages import NoMasks
 
 from .forms import Form, check_output_folder, detections_fields, output, table
-from .running import Report, apply_model_progress, execute, result_of
+from .running import Report, bar_progress, execute, result_of
 
 _LABELS = {"promerge": "ProMerge", "maskcut": "MaskCut"}
 _MAIN = {
@@ -86,7 +86,7 @@ class GenerateMasks(foo.Operator):
                 num_workers=values["num_workers"],
                 overwrite=values["overwrite"],
                 masks_dir=values["masks_dir"],
-                progress=apply_model_progress(report, "Images"),
+                progress=bar_progress(report, "Images"),
             )
             return {
                 "label_field": field,

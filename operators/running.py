@@ -8,8 +8,10 @@ closed, the work stops after the batch at hand. What is done by then is kept.
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -86,12 +88,13 @@ def execute(ctx: foo.ExecutionContext, name: str, work: Work, show: Show) -> Any
         is delegated or was asked for from Python.
     """
     if ctx.delegated or "operator_uri" not in ctx.request_params:
-        return work(lambda done, label: ctx.set_progress(progress=done, label=label))
+        return work(_throttled(lambda done, label: ctx.set_progress(progress=done, label=label)))
     return _stream(ctx, name, work, show)
 
 
 def _stream(ctx: foo.ExecutionContext, name: str, work: Work, show: Show) -> Iterator[Any]:
     messages: queue.SimpleQueue[tuple[float, str] | None] = queue.SimpleQueue()
+    send = _throttled(lambda done, label: messages.put((done, label)))
     try:
         stop = RUNS.start(name)
     except PromergeError as error:
@@ -101,7 +104,7 @@ def _stream(ctx: foo.ExecutionContext, name: str, work: Work, show: Show) -> Ite
     def report(done: float, label: str) -> None:
         if stop.is_set():
             raise StoppedError(f"{name} was stopped; what was done is kept")
-        messages.put((done, label))
+        send(done, label)
 
     try:
         with ThreadPoolExecutor(1) as pool:
@@ -146,11 +149,23 @@ def result_of(ctx: foo.ExecutionContext) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else results
 
 
-def apply_model_progress(report: Report, label: str) -> Callable[[fou.ProgressBar], None]:
-    """A `progress` argument for FiftyOne's methods that reports once a second."""
+def _throttled(send: Report) -> Report:
+    """Reports twice a second at most."""
+    last = -math.inf
+
+    def report(done: float, label: str) -> None:
+        nonlocal last
+        if time.monotonic() >= last + 0.5 or done >= 1:
+            last = time.monotonic()
+            send(done, label)
+
+    return report
+
+
+def bar_progress(report: Report, label: str) -> Callable[[fou.ProgressBar], None]:
+    """A `progress` argument for FiftyOne's methods that reports how many samples are done."""
 
     def update(bar: fou.ProgressBar) -> None:
-        total = bar.total or 1
-        report(bar.iteration / total, f"{label}: {bar.iteration} of {total}")
+        report(bar.iteration / (bar.total or 1), f"{label}: {bar.iteration} of {bar.total}")
 
-    return fou.report_progress(update, dt=0.5)
+    return update

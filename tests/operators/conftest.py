@@ -1,0 +1,119 @@
+"""Fixtures for operators: the plugin as FiftyOne registers it, and a few photos."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from skimage import data
+from skimage.io import imsave
+from skimage.transform import resize
+
+ROOT = Path(__file__).resolve().parents[2]
+URI = "@promerge/promerge/"
+
+
+@pytest.fixture(scope="session")
+def plugin(database):
+    """FiftyOne's plugins folder with this plugin in it."""
+    folder = Path(os.environ["FIFTYONE_PLUGINS_DIR"])
+    folder.mkdir(exist_ok=True)
+    link = folder / "promerge"
+    if not link.exists():
+        link.symlink_to(ROOT)
+    return link
+
+
+@pytest.fixture(scope="session")
+def photo_files(tmp_path_factory):
+    """Four small photos."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("astronaut", "chelsea", "coffee", "rocket"):
+        image = resize(getattr(data, name)(), (120, 160), anti_aliasing=True)
+        imsave(folder / f"{name}.jpg", (image * 255).astype("uint8"))
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture
+def photos(make_dataset, photo_files):
+    """A dataset of four small photos, each with a label of another field."""
+    import fiftyone as fo
+
+    dataset = make_dataset()
+    dataset.add_samples(
+        fo.Sample(filepath=str(path), tags=["kept"], note=fo.Classification(label=path.stem))
+        for path in photo_files
+    )
+    return dataset
+
+
+@pytest.fixture
+def app(plugin):
+    """What the App asks of the server, without the App: `App.form`, `.stream` and `.output`."""
+    return App()
+
+
+class App:
+    """The requests that FiftyOne's App sends for an operator of ours."""
+
+    def request(self, name, dataset, params, **more):
+        return {
+            "operator_uri": URI + name,
+            "dataset_name": dataset.name,
+            "view": dataset.view()._serialize(),
+            "params": params,
+            **more,
+        }
+
+    def form(self, name, dataset, params=None, **more):
+        """The form's properties by name."""
+        from fiftyone.operators.executor import resolve_type
+        from fiftyone.operators.permissions import PermissionedOperatorRegistry
+
+        async def resolve():
+            registry = await PermissionedOperatorRegistry.from_exec_request(None, dataset_ids=[])
+            request = self.request(name, dataset, params or {}, target="inputs", **more)
+            return await resolve_type(registry, URI + name, request)
+
+        return asyncio.run(resolve()).to_json()["type"]["properties"]
+
+    def stream(self, name, dataset, params=None, **more):
+        """The messages of an execution, one after the other."""
+        from fiftyone.operators.executor import execute_or_delegate_operator
+
+        request = self.request(name, dataset, params or {}, **more)
+        done = asyncio.run(execute_or_delegate_operator(URI + name, request))
+        assert done.error is None, done.error
+        return done.result
+
+    def run(self, name, dataset, params=None, **more):
+        """All invocations that the App is asked for, and the result."""
+        return self.read(self.stream(name, dataset, params, **more))
+
+    def output(self, name, dataset, result):
+        """The output form's properties by name."""
+        from fiftyone.operators.executor import resolve_type
+        from fiftyone.operators.permissions import PermissionedOperatorRegistry
+
+        async def resolve():
+            registry = await PermissionedOperatorRegistry.from_exec_request(None, dataset_ids=[])
+            # The App hands back the body of the message, which wraps the result.
+            request = self.request(
+                name, dataset, {}, target="outputs", results={"result": result, "error": None}
+            )
+            return await resolve_type(registry, URI + name, request)
+
+        return asyncio.run(resolve()).to_json()["type"]["properties"]
+
+    def read(self, stream):
+        """The operators that a stream asks the App to invoke, (name, params), and the result."""
+        invoked, result = [], None
+        for message in stream:
+            body = message.to_json()["body"]
+            if "operator_uri" in body:
+                invoked.append((body["operator_uri"], body["params"]))
+            else:
+                result = body["result"]
+        return invoked, result
