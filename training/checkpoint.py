@@ -1,0 +1,120 @@
+"""A trained detector in one file that says everything needed to load it."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from promerge_core import PromergeError
+
+FORMAT = "fiftyone-promerge detector 1"
+
+
+class CheckpointError(PromergeError):
+    """A checkpoint cannot be read, written or used; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """What a detector's file holds; plain values and tensors, nothing to be executed.
+
+    Attributes:
+        engine: name of the engine that trained it, and loads it.
+        architecture: name of its architecture in that engine.
+        recipe: the scaled recipe, as `Recipe.to_dict` gives it.
+        round: round of the recipe, from 0.
+        source: what it was trained on: `dataset`, `field` and `images`.
+        versions: of this package, torch and the engine's library.
+        metrics: the last of training, by name.
+        model: state dict of the engine's model.
+    """
+
+    engine: str
+    architecture: str
+    recipe: dict[str, Any]
+    round: int
+    source: dict[str, Any]
+    versions: dict[str, str]
+    metrics: dict[str, float]
+    model: dict[str, torch.Tensor]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint; the file is there whole or not at all.
+
+    Raises:
+        CheckpointError: the disk is full or the folder cannot be written to.
+    """
+    partial = path.with_suffix(".partial")
+    values = {
+        field.name: getattr(checkpoint, field.name) for field in dataclasses.fields(Checkpoint)
+    }
+    try:
+        with partial.open("wb") as file:
+            torch.save({"format": FORMAT, **values}, file)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(f"{path} cannot be written: {error}") from error
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Reads a checkpoint without executing anything in it.
+
+    Raises:
+        CheckpointError: there is no such file, it is not of this layout, or it holds something to
+            be executed.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"there is no checkpoint at {path}")
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds more than tensors and plain values; a file that holds anything to be "
+            f"executed is refused"
+        ) from error
+    except Exception as error:
+        # Bytes that are no checkpoint make torch's reader fail in any way.
+        raise CheckpointError(f"{path} is not a readable checkpoint") from error
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise CheckpointError(
+            f"{path} is not a detector of promerge train: it lacks the entry format {FORMAT!r}"
+        )
+    return Checkpoint(**values)
+
+
+def load_state(model: nn.Module, state: dict[str, torch.Tensor], what: str) -> None:
+    """Loads a state dict that fits in every name and shape.
+
+    Args:
+        model: the model to load it into.
+        state: the tensors by name.
+        what: what the state is, for the error message.
+
+    Raises:
+        CheckpointError: it does not fit.
+    """
+    expected = model.state_dict()
+    problems = {
+        "missing": [name for name in expected if name not in state],
+        "unexpected": [name for name in state if name not in expected],
+        "of another shape": [
+            name
+            for name, tensor in expected.items()
+            if name in state and state[name].shape != tensor.shape
+        ],
+    }
+    found = [
+        f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for kind, names in problems.items()
+        if names
+    ]
+    if found:
+        raise CheckpointError(f"{what} is of another architecture: {'; '.join(found)}")
+    model.load_state_dict(state)

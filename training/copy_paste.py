@@ -1,0 +1,85 @@
+"""Copy-paste augmentation: instances of one image in another (CutLER, section 3.3)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+
+def copy_paste(
+    image: torch.Tensor,
+    masks: torch.Tensor,
+    source: torch.Tensor,
+    source_masks: torch.Tensor,
+    scale: tuple[float, float],
+    max_cover: float,
+    rng: np.random.Generator,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pastes 1 to n - 1 of a source's n instances at a random size into a random place.
+
+    Args:
+        image: uint8 tensor [3, H, W].
+        masks: bool tensor [N, H, W].
+        source: another image, uint8 tensor [3, h, w].
+        source_masks: bool tensor [n, h, w]; of fewer than two instances none is pasted.
+        scale: range of the pasted image's size; at 1 it just fits into the other.
+        max_cover: see `paste`.
+        rng: makes all the choices.
+
+    Returns:
+        the image and its masks, as `paste` gives them.
+    """
+    if len(source_masks) < 2:
+        return image, masks
+    height, width = image.shape[1:]
+    fit = min(height / source.shape[1], width / source.shape[2]) * rng.uniform(*scale)
+    size = tuple(max(round(side * fit), 1) for side in source.shape[1:])
+    top = int(rng.integers(height - size[0] + 1))
+    left = int(rng.integers(width - size[1] + 1))
+    chosen = rng.permutation(len(source_masks))[: rng.integers(1, len(source_masks))]
+    padding = (left, width - size[1] - left, top, height - size[0] - top)
+    placed = F.pad(F.interpolate(source[None], size=size, mode="bilinear")[0], padding)
+    picked = source_masks[torch.from_numpy(chosen)]
+    resized = F.interpolate(picked[None].byte(), size=size, mode="nearest")[0]
+    return paste(image, masks, placed, F.pad(resized, padding).bool(), max_cover)
+
+
+def paste(
+    image: torch.Tensor,
+    masks: torch.Tensor,
+    source: torch.Tensor,
+    source_masks: torch.Tensor,
+    max_cover: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pastes instances of an image onto another of the same size.
+
+    Args:
+        image: uint8 tensor [3, H, W].
+        masks: bool tensor [N, H, W].
+        source: uint8 tensor [3, H, W].
+        source_masks: bool tensor [M, H, W].
+        max_cover: an instance that covers at least this share of one of `masks` is not pasted.
+
+    Returns:
+        the image with the instances over it, and the masks that are still visible: those of the
+        image less what is pasted over them, then the pasted ones.
+    """
+    shared = masks.flatten(1).float() @ source_masks.flatten(1).float().T
+    cover = shared / masks.flatten(1).sum(1, keepdim=True).clamp(min=1)
+    pasted = source_masks[(cover < max_cover).all(0)]
+    on_top = pasted.any(0)
+    visible = torch.cat([masks & ~on_top, pasted])
+    return torch.where(on_top, source, image), visible[visible.flatten(1).any(1)]
+
+
+def boxes_of(masks: torch.Tensor) -> torch.Tensor:
+    """Tight boxes of masks of at least one pixel: bool [N, H, W] -> float32 [N, 4] xyxy."""
+    boxes = []
+    for side in (2, 1):
+        line = masks.any(3 - side).byte()
+        first = line.argmax(1)
+        last = line.shape[1] - line.flip(1).argmax(1)
+        boxes += [first, last]
+    left, right, top, bottom = boxes
+    return torch.stack([left, top, right, bottom], dim=1).float()
