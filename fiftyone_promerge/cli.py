@@ -93,11 +93,26 @@ def app(dataset: str, port: int, remote: bool) -> None:
     """Open the FiftyOne App on DATASET."""
     import fiftyone as fo
 
+    from .operators.installation import install_plugin
+
     if not fo.dataset_exists(dataset):
         raise PromergeError(f"there is no FiftyOne dataset {dataset!r}; promerge demo makes one")
+    folder = install_plugin()
+    if folder is not None:
+        console.print(f"The App's operators are now installed in {folder}", highlight=False)
     session = fo.launch_app(fo.load_dataset(dataset), port=port, remote=remote)
     console.print(f"The App is at http://localhost:{port}; Ctrl-C ends it", highlight=False)
     session.wait(-1)
+
+
+@main.command("install-plugin")
+def install_plugin_command() -> None:
+    """Install the operators and the panel into the FiftyOne App of this environment."""
+    from .operators.installation import NAME, install_plugin
+
+    folder = install_plugin()
+    where = f"installed in {folder}" if folder else "there already"
+    console.print(f"The plugin {NAME} is {where}; restart the App to see it", highlight=False)
 
 
 @main.command()

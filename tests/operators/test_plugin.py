@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ except ImportError:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
+LIST = ("operators", "list")
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +27,24 @@ def operators(database):
     return OPERATORS
 
 
-def test_every_operator_is_in_the_plugins_file(operators):
-    from fiftyone.operators import Panel
+def test_plugins_file_names_every_operator_and_panel(database):
+    from fiftyone_promerge.operators.installation import definition
 
     declared = yaml.safe_load((ROOT / "fiftyone.yml").read_text())
-    named = {"operators": set(), "panels": set()}
-    for operator in operators:
-        kind = "panels" if issubclass(operator, Panel) else "operators"
-        named[kind].add(operator().config.name)
-    assert set(declared["operators"]) == named["operators"]
-    assert set(declared.get("panels", [])) == named["panels"]
-    assert declared["version"] == project()["version"]
+    assert {name: declared[name] for name in definition()} == definition()
+
+
+def test_installed_package_can_install_its_plugin(database, tmp_path):
+    environment = {**os.environ, "FIFTYONE_PLUGINS_DIR": str(tmp_path)}
+    promerge = [sys.executable, "-c", "from fiftyone_promerge.cli import main; main()"]
+
+    def run(*command):
+        return subprocess.check_output(command, env=environment, text=True)
+
+    assert "installed in" in run(*promerge, "install-plugin")
+    listed = run(sys.executable, "-c", "from fiftyone.core.cli import main; main()", *LIST)
+    assert "@promerge/promerge/generate_masks" in listed
+    assert "there already" in run(*promerge, "install-plugin")
 
 
 def test_every_operator_says_what_it_is(operators):
