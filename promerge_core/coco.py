@@ -38,13 +38,18 @@ class ImageEntry(NamedTuple):
     path: Path
 
 
+def image_suffixes() -> set[str]:
+    """Suffixes of the files that are taken for images, in lower case, with their dots."""
+    return set(Image.registered_extensions()) - {".pdf", ".mpg", ".mpeg"}
+
+
 def find_images(source: Path) -> list[ImageEntry]:
     """All image files of a folder and its subfolders, numbered from 1 by name.
 
     Raises:
         RunError: the folder holds no image file.
     """
-    suffixes = set(Image.registered_extensions()) - {".pdf", ".mpg", ".mpeg"}
+    suffixes = image_suffixes()
     paths = sorted(
         path for path in source.rglob("*") if path.suffix.lower() in suffixes and not path.is_dir()
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -42,8 +43,12 @@ class SkippedImage(NamedTuple):
     why: str
 
 
-def open_image(path: str | Path) -> Image.Image:
+def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
     """Reads an image file as it is shown: EXIF orientation applied, 8-bit RGB.
+
+    Args:
+        path: the file.
+        content: its bytes, where they have been read already.
 
     Raises:
         ImageError: the file is missing, broken or no image.
@@ -52,7 +57,7 @@ def open_image(path: str | Path) -> Image.Image:
         # Photos of 12000 x 12000 pixels are large, not malicious; PIL still refuses twice that.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path if content is None else io.BytesIO(content)) as image:
                 return to_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error

@@ -44,6 +44,15 @@ class Summary:
         """Counts one image that could not be read."""
         self.skipped.append(image)
 
+    def merge(self, other: Summary) -> None:
+        """Adds the counts of another run."""
+        self.images += other.images
+        self.masks += other.masks
+        self.reasons.update(other.reasons)
+        self.skipped += other.skipped
+        for stage, seconds in other.seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
     @classmethod
     def from_dict(cls, counts: dict[str, Any]) -> Summary:
         """The counts that `to_dict` gave."""
