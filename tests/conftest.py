@@ -55,18 +55,24 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     data = home / "mongod"
     data.mkdir()
-    with (home / "mongod.log").open("wb") as log:
-        mongod = subprocess.Popen(
-            [_mongod(), "--dbpath", data, "--port", str(port), "--bind_ip", "127.0.0.1"],
-            stdout=log,
-            stderr=log,
-        )
+    mongod = _start_mongod(data, port)
     try:
-        _wait_for(port, mongod)
         yield uri
     finally:
         mongod.terminate()
         mongod.wait()
+
+
+@pytest.fixture(scope="session")
+def start_mongod() -> Callable[[Path, int], subprocess.Popen[bytes]]:
+    """Starts a mongod on a data folder and a port; returns when it answers."""
+    return _start_mongod
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Finds a port of this machine that nothing listens on."""
+    return _free_port
 
 
 @pytest.fixture
@@ -94,6 +100,21 @@ def _mongod() -> str:
     found = str(packaged) if packaged.exists() else shutil.which("mongod")
     assert found, "no mongod: install fiftyone-db for this system, or put mongod on the PATH"
     return found
+
+
+def _start_mongod(data: Path, port: int) -> subprocess.Popen[bytes]:
+    with data.with_suffix(".log").open("ab") as log:
+        mongod = subprocess.Popen(
+            [_mongod(), "--dbpath", data, "--port", str(port), "--bind_ip", "127.0.0.1"],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        _wait_for(port, mongod)
+    except BaseException:
+        mongod.kill()
+        raise
+    return mongod
 
 
 def _free_port() -> int:
