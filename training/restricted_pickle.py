@@ -14,13 +14,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from promerge_core import PromergeError
+from .checkpoint import CheckpointError
 
 _REFUSED_BY_TORCH = re.compile(r"GLOBAL (\S+)|whose module (\S+) is blocked")
-
-
-class WeightsError(PromergeError):
-    """A weights file is missing or damaged, or holds more than arrays of numbers."""
 
 
 def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
@@ -36,7 +32,7 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
         names of parameters and buffers to tensors on the CPU; numpy's scalars are 0-d tensors.
 
     Raises:
-        WeightsError: the file is missing, damaged or no checkpoint, or it asks for anything but
+        CheckpointError: the file is missing, damaged or no checkpoint, or it asks for anything but
             arrays of numbers in dicts, lists and tuples; the message names what was refused.
     """
     path = Path(path)
@@ -44,7 +40,7 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
         with path.open("rb") as file:
             start = file.read(32)
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     if start.startswith(b"PK\x03\x04"):
         _check_archive(path)
         content = _read_torch(path)
@@ -63,9 +59,11 @@ def _check_archive(path: Path) -> None:
     except zipfile.BadZipFile as error:
         raise _damaged(path) from error
     if not any(entry.filename.endswith("/data.pkl") for entry in entries):
-        raise WeightsError(f"{path} is a zip archive, but not a checkpoint of torch.save")
+        raise CheckpointError(f"{path} is a zip archive, but not a checkpoint of torch.save")
     if sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise WeightsError(f"{path} is a compressed archive, which no checkpoint of torch.save is")
+        raise CheckpointError(
+            f"{path} is a compressed archive, which no checkpoint of torch.save is"
+        )
 
 
 def _read_torch(path: Path) -> Any:
@@ -84,7 +82,7 @@ def _read_pickle(path: Path) -> Any:
     stream.seek(0)
     try:
         return _Unpickler(stream, path).load()
-    except WeightsError:
+    except CheckpointError:
         raise
     except Exception as error:
         # A pickle that is wrong in itself makes the unpickler fail in any way.
@@ -104,20 +102,20 @@ def _check_instructions(path: Path, stream: io.BytesIO) -> None:
                 raise ValueError(f"memo index {argument} at instruction {count}")
             if code.name in ("EXT1", "EXT2", "EXT4"):
                 raise _refused(path, f"copyreg extension {argument}")
-    except WeightsError:
+    except CheckpointError:
         raise
     except ValueError as error:
-        raise WeightsError(
+        raise CheckpointError(
             f"{path} is neither a whole pickle nor a checkpoint of torch.save"
         ) from error
 
 
-def _damaged(path: Path) -> WeightsError:
-    return WeightsError(f"{path} is a damaged checkpoint; fetch or save it again")
+def _damaged(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path} is a damaged checkpoint; fetch or save it again")
 
 
-def _refused(path: Path, name: str) -> WeightsError:
-    return WeightsError(
+def _refused(path: Path, name: str) -> CheckpointError:
+    return CheckpointError(
         f"{path} asks for {name[:80]!r} and may be malicious: it was refused and nothing in it "
         f"was executed; only arrays of numbers in dicts, lists and tuples are read"
     )
@@ -223,7 +221,7 @@ class _Unpickler(pickle.Unpickler):
         """The stand-in of an admitted name.
 
         Raises:
-            WeightsError: any other name.
+            CheckpointError: any other name.
         """
         if (module, name) not in _ADMITTED:
             raise _refused(self._path, f"{module}.{name}")
@@ -236,7 +234,7 @@ def _tensors(path: Path, content: Any) -> dict[str, torch.Tensor]:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict) or not content:
-        raise WeightsError(f"{path} holds no state dict: names of parameters to arrays")
+        raise CheckpointError(f"{path} holds no state dict: names of parameters to arrays")
     return {name: _tensor(path, name, value) for name, value in content.items()}
 
 
@@ -246,4 +244,4 @@ def _tensor(path: Path, name: Any, value: Any) -> torch.Tensor:
             raise TypeError(f"the name {name!r}")
         return torch.as_tensor(value.tensor() if isinstance(value, _Array) else value)
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise WeightsError(f"{path}: {name!r} is not the name of an array of numbers") from error
+        raise CheckpointError(f"{path}: {name!r} is not the name of an array of numbers") from error

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fiftyone_promerge.training.restricted_pickle import WeightsError, read_weights
+from fiftyone_promerge.training.checkpoint import CheckpointError
+from fiftyone_promerge.training.restricted_pickle import read_weights
 
 ARRAYS = {
     "float16": np.arange(6, dtype=np.float16).reshape(2, 3),
@@ -190,7 +191,7 @@ def test_a_malicious_pickle_is_refused_and_never_runs(tmp_path, name):
     blob, asked = _attacks(target)[name]
     path = tmp_path / "weights.pkl"
     path.write_bytes(blob)
-    with pytest.raises(WeightsError, match="refused") as caught:
+    with pytest.raises(CheckpointError, match="refused") as caught:
         read_weights(path)
     message = str(caught.value)
     assert asked in message and str(path) in message and "\n" not in message
@@ -210,7 +211,9 @@ def test_a_malicious_file_of_torch_is_refused_and_never_runs(tmp_path, zipped):
     target, path = tmp_path / "created", tmp_path / "weights.pth"
     content = {"model": {"weight": torch.ones(2), "x": Reduced(os.system, f"echo > {target}")}}
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(WeightsError, match=r"asks for 'posix.system'.*nothing in it was executed"):
+    with pytest.raises(
+        CheckpointError, match=r"asks for 'posix.system'.*nothing in it was executed"
+    ):
         read_weights(path)
     assert not target.exists()
 
@@ -223,7 +226,7 @@ def test_a_registered_extension_is_refused(tmp_path):
         assert b"\x82\xf1" in blob
         pickle.loads(blob)  # the function is cached now, and find_class is no longer asked
         path.write_bytes(pickle.dumps(Reduced(os.system, f"echo > {target}"), 2))
-        with pytest.raises(WeightsError, match="copyreg extension 241"):
+        with pytest.raises(CheckpointError, match="copyreg extension 241"):
             read_weights(path)
     finally:
         copyreg.remove_extension("posix", "system", 241)
@@ -235,11 +238,11 @@ def test_arrays_of_objects_are_refused(tmp_path, protocol):
     target = tmp_path / "created"
     array = np.array([1, None], dtype=object)
     path = write(tmp_path / "plain.pkl", {"model": {"weight": array}}, protocol)
-    with pytest.raises(WeightsError, match="'weight' is not the name of an array of numbers"):
+    with pytest.raises(CheckpointError, match="'weight' is not the name of an array of numbers"):
         read_weights(path)
     array[0] = Reduced(os.system, f"echo > {target}")
     path = write(tmp_path / "malicious.pkl", {"model": {"weight": array}}, protocol)
-    with pytest.raises(WeightsError, match=r"posix\.system"):
+    with pytest.raises(CheckpointError, match=r"posix\.system"):
         read_weights(path)
     assert not target.exists()
 
@@ -260,7 +263,7 @@ def test_arrays_of_objects_are_refused(tmp_path, protocol):
 )
 def test_anything_but_numbers_is_refused(tmp_path, value):
     path = write(tmp_path / "weights.pkl", {"model": {"weight": value}})
-    with pytest.raises(WeightsError, match="'weight' is not the name of an array of numbers"):
+    with pytest.raises(CheckpointError, match="'weight' is not the name of an array of numbers"):
         read_weights(path)
 
 
@@ -275,7 +278,7 @@ def test_a_file_cut_anywhere_is_refused_in_one_sentence(tmp_path, name):
     blob, path = whole.read_bytes(), tmp_path / "cut"
     for length in range(0, len(blob), max(1, len(blob) // 60)):
         path.write_bytes(blob[:length])
-        with pytest.raises(WeightsError) as caught:
+        with pytest.raises(CheckpointError) as caught:
             read_weights(path)
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
@@ -294,7 +297,7 @@ def test_a_file_cut_anywhere_is_refused_in_one_sentence(tmp_path, name):
 def test_sizes_beyond_the_file_are_refused_before_memory_is_taken(tmp_path, blob):
     path = tmp_path / "weights.pkl"
     path.write_bytes(blob)
-    with pytest.raises(WeightsError, match="neither a whole pickle nor a checkpoint"):
+    with pytest.raises(CheckpointError, match="neither a whole pickle nor a checkpoint"):
         read_weights(path)
 
 
@@ -303,7 +306,7 @@ def test_an_array_larger_than_its_data_is_refused(tmp_path):
     assert blob.count(b"K\x07\x85") == 1
     path = tmp_path / "weights.pkl"
     path.write_bytes(blob.replace(b"K\x07\x85", b"J\xff\xff\xff\x7f\x85"))
-    with pytest.raises(WeightsError, match="'weight' is not the name of an array of numbers"):
+    with pytest.raises(CheckpointError, match="'weight' is not the name of an array of numbers"):
         read_weights(path)
 
 
@@ -324,20 +327,20 @@ def test_an_array_larger_than_its_data_is_refused(tmp_path):
 def test_other_files_get_one_sentence(tmp_path, blob, message):
     path = tmp_path / "weights.pkl"
     path.write_bytes(blob)
-    with pytest.raises(WeightsError, match=message):
+    with pytest.raises(CheckpointError, match=message):
         read_weights(path)
 
 
 def test_missing_files_folders_and_other_archives(tmp_path):
-    with pytest.raises(WeightsError, match=r"missing\.pkl cannot be read: No such file"):
+    with pytest.raises(CheckpointError, match=r"missing\.pkl cannot be read: No such file"):
         read_weights(tmp_path / "missing.pkl")
-    with pytest.raises(WeightsError, match="cannot be read: Is a directory"):
+    with pytest.raises(CheckpointError, match="cannot be read: Is a directory"):
         read_weights(tmp_path)
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("notes.txt", "nothing")
-    with pytest.raises(WeightsError, match="zip archive, but not a checkpoint"):
+    with pytest.raises(CheckpointError, match="zip archive, but not a checkpoint"):
         read_weights(tmp_path / "other.zip")
     with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", bytes(10_000_000))
-    with pytest.raises(WeightsError, match="compressed archive"):
+    with pytest.raises(CheckpointError, match="compressed archive"):
         read_weights(tmp_path / "bomb.pth")
