@@ -1,1 +1,20 @@
 """ProMerge+ and CutLER: class-agnostic detectors trained on masks that no human drew."""
+
+from .engine import ENGINES, Detector, TrainingError, TrainingStoppedError, World
+from .recipes import RECIPES
+from .records import Record, mask_from_rle
+from .run import label_records, load, train
+
+__all__ = [
+    "ENGINES",
+    "RECIPES",
+    "Detector",
+    "Record",
+    "TrainingError",
+    "TrainingStoppedError",
+    "World",
+    "label_records",
+    "load",
+    "mask_from_rle",
+    "train",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,17 @@ class Checkpoint:
     versions: dict[str, str]
     metrics: dict[str, float]
     model: dict[str, torch.Tensor]
+
+
+def library_versions(*names: str) -> dict[str, str]:
+    """Versions of installed distributions, and of this package; `source` is one that is not."""
+    versions = {}
+    for name in ("fiftyone-promerge", "torch", *names):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "source"
+    return versions
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -1,0 +1,327 @@
+"""A training run: records, rounds, self-training between them; it resumes at any point."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import urllib.error
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .checkpoint import read_checkpoint
+from .engine import Detector, Job, TrainingError, World, find_engine
+from .launch import launch
+from .recipes import Recipe, find_recipe
+from .records import Record, RecordFile, write_records
+from .self_training import LabelRule, wait_for, write_labels
+
+DINO_URL = "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth"
+
+Progress = Callable[[int, int, Mapping[str, float]], None]
+"""Is called with the iterations done, those of all rounds, and the latest metrics by name."""
+
+_SETTINGS = "run.json"
+_RECORDS = "records.jsonl"
+_DETECTOR = "detector.pt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that decides the outcome of a run but its images, ready for JSON.
+
+    Attributes:
+        engine: name of the engine.
+        architecture: name of the architecture.
+        recipe: the scaled recipe.
+        rounds: rounds of it to do.
+        weights: path of the initial weights; None is random.
+        source: what the records are made from.
+        num_workers: processes a device that read images.
+    """
+
+    engine: str
+    architecture: str
+    recipe: Recipe
+    rounds: int
+    weights: str | None
+    source: dict[str, Any]
+    num_workers: int
+
+    def save(self, path: Path) -> None:
+        """Writes the settings of a new run, or compares them to those it was begun with.
+
+        Raises:
+            TrainingError: it was begun with other settings.
+        """
+        if path.exists():
+            begun, now = Settings.load(path)._decisive(), self._decisive()
+            for name in now:
+                if begun[name] != now[name]:
+                    raise TrainingError(
+                        f"{path.parent} holds a run that was begun with {name} {begun[name]}, now "
+                        f"it is {now[name]}; choose another folder, or give the same settings"
+                    )
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """The settings that `save` wrote."""
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{**values, "recipe": Recipe.from_dict(values["recipe"])})
+
+    def _decisive(self) -> dict[str, Any]:
+        """All that must stay the same when a run is resumed, by name."""
+        values = dataclasses.asdict(self)
+        del values["rounds"], values["num_workers"]
+        recipe = values.pop("recipe")
+        return {**values, **values.pop("source"), "recipe": recipe.pop("name"), **recipe}
+
+
+def train(
+    records: Iterable[Record],
+    output_dir: str | Path,
+    *,
+    source: dict[str, Any],
+    engine: str = "torchvision",
+    recipe: str = "promerge_plus",
+    architecture: str | None = None,
+    rounds: int | None = None,
+    weights: str | Path | None = None,
+    batch_size: int | None = None,
+    devices: int = 1,
+    num_workers: int = 2,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Path:
+    """Trains a class-agnostic detector, or goes on where an earlier call with this folder stopped.
+
+    Under torchrun every process calls it, and the folder must be one that all of them see.
+
+    Args:
+        records: the images and their masks; read once, when the run begins.
+        output_dir: a folder of the run's own: `round_0`, `round_1`, ... with `records.jsonl`,
+            logs, the checkpoint to go on from, and in the end `detector.pt`.
+        source: what the records are made from, for the checkpoint: `dataset`, `field`, `images`.
+        engine: `torchvision` or `detectron2`.
+        recipe: `promerge_plus`, `cutler` or `smoke`.
+        architecture: one of the engine's; None is `mask_rcnn`.
+        rounds: rounds of the recipe to do; None is all of them.
+        weights: state dict of a ResNet-50 to begin with; None downloads DINO's, `random` needs
+            none.
+        batch_size: images in a step, on all devices together; None follows the devices.
+        devices: devices of this machine to train on; torchrun's, where it started us.
+        num_workers: processes a device that read images.
+        progress: is called after each iteration; what it raises ends the run.
+        stop: set it to stop: the last checkpoint is written and `TrainingStoppedError` raised.
+
+    Returns:
+        the checkpoint of the last round.
+
+    Raises:
+        PromergeError: the settings, records or weights cannot be used; the message says why.
+        TrainingStoppedError: it was asked to stop.
+    """
+    folder, world = Path(output_dir).resolve(), World.current()
+    chosen, module = find_recipe(recipe), find_engine(engine)
+    architecture = architecture or "mask_rcnn"
+    if architecture not in module.ARCHITECTURES:
+        raise TrainingError(
+            f"the engine {engine} has no architecture {architecture!r}; it has "
+            f"{', '.join(module.ARCHITECTURES)}"
+        )
+    rounds = len(chosen.rounds) if rounds is None else rounds
+    if not 1 <= rounds <= len(chosen.rounds):
+        raise TrainingError(f"the recipe {recipe} has {len(chosen.rounds)} rounds, not {rounds}")
+    _check_devices(devices)
+    first = _write_first_records(records, folder, world)
+    split = first.split(chosen.validation_fraction, chosen.max_validation_images)
+    settings = Settings(
+        engine=engine,
+        architecture=architecture,
+        recipe=chosen.scaled(sum(map(len, split)), max(devices, world.world_size), batch_size),
+        rounds=rounds,
+        weights=_find_weights(weights),
+        source=source,
+        num_workers=num_workers,
+    )
+    if world.rank == 0:
+        settings.save(folder / _SETTINGS)
+        _print_choices(settings)
+    total = sum(one.iterations for one in settings.recipe.rounds[:rounds])
+    report = _reporter(progress, total)
+    asked = stop.is_set if stop is not None else bool
+    if devices > 1 and world.world_size == 1:
+        launch(folder, devices, report, asked)
+        return _round_folder(folder, rounds - 1) / _DETECTOR
+    return run_rounds(settings, folder, report, asked)
+
+
+def run_rounds(
+    settings: Settings,
+    folder: Path,
+    report: Callable[[int, Mapping[str, float]], None],
+    stop: Callable[[], bool],
+) -> Path:
+    """Does the rounds that are not done yet, in each process of the world.
+
+    Args:
+        settings: of the run.
+        folder: of the run, with the records of the first round.
+        report: is called with the iterations done in all rounds, and metrics by name.
+        stop: whether to stop.
+
+    Returns:
+        the checkpoint of the last round.
+    """
+    engine, done, detector = find_engine(settings.engine), 0, None
+    for number, schedule in enumerate(settings.recipe.rounds[: settings.rounds]):
+        here = _round_folder(folder, number)
+        here.mkdir(exist_ok=True)
+        if detector is not None and not (here / _RECORDS).exists():
+            _label_round(settings, number, detector, here / _RECORDS, stop)
+        job = Job(
+            records=RecordFile(here / _RECORDS),
+            folder=here,
+            output=here / _DETECTOR,
+            recipe=settings.recipe,
+            round=number,
+            architecture=settings.architecture,
+            weights=None if settings.weights is None else Path(settings.weights),
+            detector=detector,
+            source=settings.source,
+            num_workers=settings.num_workers,
+            report=_shifted(report, done, number),
+            stop=stop,
+        )
+        if not job.output.exists():
+            engine.train(job)
+        wait_for([job.output])
+        detector = job.output
+        done += schedule.iterations
+    assert detector is not None, "a run has at least one round"
+    return detector
+
+
+def load(path: str | Path, device: torch.device) -> Detector:
+    """Loads a detector that `train` wrote.
+
+    Raises:
+        CheckpointError: it cannot be read, or does not fit its architecture.
+        MissingExtraError: the library of its engine is not installed.
+    """
+    checkpoint = read_checkpoint(path)
+    return find_engine(checkpoint.engine).load(checkpoint, device)
+
+
+def label_records(output_dir: str | Path) -> dict[int, RecordFile]:
+    """The labels that self-training made in a run so far, by round from 1."""
+    folder, found = Path(output_dir), {}
+    for number in range(1, len(list(folder.glob("round_*")))):
+        path = _round_folder(folder, number) / _RECORDS
+        if path.exists():
+            found[number] = RecordFile(path)
+    return found
+
+
+def _round_folder(folder: Path, number: int) -> Path:
+    return folder / f"round_{number}"
+
+
+def _check_devices(devices: int) -> None:
+    if devices < 1:
+        raise TrainingError(f"devices is {devices}; at least one is needed")
+    if torch.cuda.is_available() and devices > torch.cuda.device_count():
+        raise TrainingError(
+            f"devices is {devices}, and this machine has {torch.cuda.device_count()} GPUs"
+        )
+
+
+def _write_first_records(records: Iterable[Record], folder: Path, world: World) -> RecordFile:
+    path = _round_folder(folder, 0) / _RECORDS
+    if world.rank == 0 and not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(f"{path.parent} cannot be made: {error.strerror}") from error
+        write_records(path, records)
+    wait_for([path])
+    return RecordFile(path)
+
+
+def _find_weights(weights: str | Path | None) -> str | None:
+    """Path of the initial weights; DINO's are downloaded once. None is random."""
+    if weights == "random":
+        return None
+    if weights is not None:
+        if not Path(weights).is_file():
+            raise TrainingError(f"there is no weights file at {weights}")
+        return str(Path(weights).resolve())
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(DINO_URL).name)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(DINO_URL, str(path), progress=False)
+        except (OSError, urllib.error.URLError) as error:
+            raise TrainingError(
+                f"DINO's ResNet-50 could not be downloaded; bring {path.name} ({DINO_URL}) and "
+                f"pass it with --weights FILE (weights=FILE in Python), or train from "
+                f"--weights random"
+            ) from error
+    return str(path)
+
+
+def _print_choices(settings: Settings) -> None:
+    recipe = settings.recipe
+    print(
+        f"Recipe {recipe.name} for {recipe.num_images} images: batches of {recipe.batch_size}, "
+        f"engine {settings.engine}, architecture {settings.architecture}"
+    )
+    for number, one in enumerate(recipe.rounds[: settings.rounds]):
+        milestones = ", ".join(map(str, one.milestones)) or "none"
+        print(
+            f"  round {number}: {one.iterations} iterations, learning rate "
+            f"{one.learning_rate:g} after {recipe.warmup_iterations} of warm-up, "
+            f"x {recipe.gamma:g} at {milestones}"
+        )
+    if settings.weights is None:
+        print("  initial weights: RANDOM; far from the published numbers without DINO's")
+    else:
+        print(f"  initial weights: {settings.weights}")
+
+
+def _reporter(progress: Progress | None, total: int) -> Callable[[int, Mapping[str, float]], None]:
+    def report(done: int, metrics: Mapping[str, float]) -> None:
+        if progress is not None:
+            progress(done, total, metrics)
+
+    return report
+
+
+def _shifted(
+    report: Callable[[int, Mapping[str, float]], None], before: int, number: int
+) -> Callable[[int, Mapping[str, float]], None]:
+    """The report of a round, told as one of the whole run."""
+
+    def shifted(done: int, metrics: Mapping[str, float]) -> None:
+        report(before + done, {"round": number, **metrics})
+
+    return shifted
+
+
+def _label_round(
+    settings: Settings, number: int, detector: Path, path: Path, stop: Callable[[], bool]
+) -> None:
+    """Writes the labels of a round from the detector of the one before."""
+    schedule, world = settings.recipe.rounds[number], World.current()
+    assert schedule.score_threshold is not None, "only a first round has labels of its own"
+    on_cuda = torch.cuda.is_available()
+    device = torch.device("cuda", world.local_rank) if on_cuda else torch.device("cpu")
+    old = RecordFile(_round_folder(path.parents[1], number - 1) / _RECORDS)
+    rule = LabelRule(schedule.score_threshold, settings.recipe.label_iou)
+    write_labels(
+        load(detector, device), old, path, rule, settings.num_workers, world=world, stop=stop
+    )

@@ -1,0 +1,149 @@
+"""Labels for the next round: what a detector is sure of, and the old masks it did not find."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from torch.utils.data import DataLoader, Dataset
+
+from promerge_core import ImageError, Mask
+
+from .engine import Detector, TrainingStoppedError, World
+from .records import Record, RecordFile, write_records
+from .samples import open_record
+
+_CHUNK = 500
+_BATCH_SIZE = 4
+_POLL_SECONDS = 1.0
+
+
+class LabelRule(NamedTuple):
+    """Which masks become labels (CutLER, section 3.4).
+
+    Attributes:
+        score_threshold: a prediction with at least this score is a label.
+        label_iou: an old mask is kept unless its IoU with a prediction is at least this.
+    """
+
+    score_threshold: float
+    label_iou: float
+
+
+def combine(predictions: Sequence[Mask], old: Sequence[Mask], rule: LabelRule) -> list[Mask]:
+    """The labels of one image for the next round.
+
+    Args:
+        predictions: masks that a detector found.
+        old: the masks it was trained on.
+        rule: which of them to take.
+
+    Returns:
+        the predictions that are sure, then the old masks that none of these covers.
+    """
+    sure = [mask for mask in predictions if mask.score >= rule.score_threshold]
+    if not sure or not old:
+        return [*sure, *old]
+    ious = coco_mask.iou(
+        [mask.segmentation for mask in old], [mask.segmentation for mask in sure], [0] * len(sure)
+    )
+    uncovered = np.asarray(ious).max(1) < rule.label_iou
+    return [*sure, *itertools.compress(old, uncovered)]
+
+
+def write_labels(
+    detector: Detector,
+    old: RecordFile,
+    path: Path,
+    rule: LabelRule,
+    num_workers: int = 0,
+    world: World | None = None,
+    stop: Callable[[], bool] = bool,
+) -> None:
+    """Writes the records of the next round.
+
+    Every process of the world is to call it; each does a part of the images. A call that is
+    killed and repeated goes on where it was, also with another number of processes. An image that
+    cannot be read keeps its old masks.
+
+    Args:
+        detector: the detector of the round before.
+        old: its records.
+        path: the record file to write; in the end it is there for every process.
+        rule: which masks to take.
+        num_workers: processes that read images.
+        world: the processes that share the work; None is this one alone.
+        stop: whether to stop.
+
+    Raises:
+        TrainingStoppedError: it was asked to stop; what is done is kept.
+        RecordError: the disk is full.
+    """
+    world = world or World()
+    starts = range(0, len(old), _CHUNK)
+    parts = [path.with_name(f"{path.stem}.{start}.jsonl") for start in starts]
+    for start, part in list(zip(starts, parts, strict=True))[world.rank :: world.world_size]:
+        if not part.exists() and not path.exists():
+            chunk = range(start, min(start + _CHUNK, len(old)))
+            write_records(part, _label(detector, old, chunk, rule, num_workers, stop))
+    if world.rank == 0 and not path.exists():
+        wait_for(parts)
+        write_records(path, itertools.chain.from_iterable(map(RecordFile, parts)))
+        for part in parts:
+            part.unlink()
+            part.with_suffix(".index.npy").unlink()
+    wait_for([path])
+
+
+def _label(
+    detector: Detector,
+    old: RecordFile,
+    positions: range,
+    rule: LabelRule,
+    num_workers: int,
+    stop: Callable[[], bool],
+) -> Iterator[Record]:
+    loader = DataLoader(
+        _Images(old, positions), batch_size=_BATCH_SIZE, num_workers=num_workers, collate_fn=list
+    )
+    for batch in loader:
+        if stop():
+            raise TrainingStoppedError(
+                "stopped while labels for the next round were made; the same call goes on there"
+            )
+        readable = [pixels for _, pixels in batch if pixels is not None]
+        found = iter(detector.predict(readable) if readable else [])
+        for record, pixels in batch:
+            predictions = [] if pixels is None else next(found)
+            masks = tuple(combine(predictions, record.masks, rule))
+            yield dataclasses.replace(record, masks=masks)
+
+
+class _Images(Dataset[tuple[Record, np.ndarray | None]]):
+    """Records and their images, None for one that cannot be read."""
+
+    def __init__(self, records: RecordFile, positions: range) -> None:
+        self._records = records
+        self._positions = positions
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, index: int) -> tuple[Record, np.ndarray | None]:
+        record = self._records[self._positions[index]]
+        try:
+            return record, np.array(open_record(record))
+        except ImageError:
+            return record, None
+
+
+def wait_for(paths: Sequence[Path]) -> None:
+    """Waits for files of other processes; torchrun ends all of them when one fails."""
+    while not all(path.exists() for path in paths):
+        time.sleep(_POLL_SECONDS)

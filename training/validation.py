@@ -1,0 +1,78 @@
+"""COCO AP of a detector on records, while it is trained."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from promerge_core import Mask
+
+from .records import Record
+
+
+def average_precision(
+    records: Sequence[Record], found: Sequence[Sequence[Mask]]
+) -> dict[str, float]:
+    """Class-agnostic AP of masks, as pycocotools counts it.
+
+    Args:
+        records: the labels of some images.
+        found: for each image the predicted masks.
+
+    Returns:
+        `AP` (over IoU 0.5 to 0.95) and `AP50`, in [0, 1].
+    """
+    predictions = [
+        {
+            "image_id": number,
+            "category_id": 1,
+            "segmentation": mask.segmentation,
+            "score": mask.score,
+        }
+        for number, masks in enumerate(found, 1)
+        for mask in masks
+    ]
+    if not predictions:
+        return {"AP": 0.0, "AP50": 0.0}
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
+        truth = _coco(records)
+        evaluator = COCOeval(truth, truth.loadRes(predictions), "segm")
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    return {"AP": float(evaluator.stats[0]), "AP50": float(evaluator.stats[1])}
+
+
+def _coco(records: Sequence[Record]) -> COCO:
+    annotations = [
+        {
+            "id": 0,
+            "image_id": number,
+            "category_id": 1,
+            "segmentation": mask.segmentation,
+            "area": mask.area,
+            "bbox": list(mask.bbox),
+            "iscrowd": int(is_crowd),
+        }
+        for number, record in enumerate(records, 1)
+        for is_crowd, masks in enumerate((record.masks, record.crowds))
+        for mask in masks
+    ]
+    for number, annotation in enumerate(annotations, 1):
+        annotation["id"] = number  # 0 would count as no match
+    coco = COCO()
+    coco.dataset = {
+        "info": {},
+        "images": [
+            {"id": number, "height": record.height, "width": record.width}
+            for number, record in enumerate(records, 1)
+        ],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "object"}],
+    }
+    coco.createIndex()
+    return coco
