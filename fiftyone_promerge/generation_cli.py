@@ -6,14 +6,22 @@ import glob
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import rich_click as click
+from click.core import ParameterSource
 from rich.console import Console
 from tqdm import tqdm
 
 from promerge_core import Summary, load_backbone
-from promerge_core.coco import CocoRun, ImageEntry, RunError, coco_images, find_images
+from promerge_core.coco import (
+    CocoRun,
+    ImageEntry,
+    RunError,
+    coco_images,
+    find_images,
+    is_url,
+)
 from promerge_core.methods import build_generator, method_config
 
 from .options import backbone_options, method_options, method_parameters
@@ -24,14 +32,34 @@ if TYPE_CHECKING:
 
 console = Console()
 
+# What only one of the engines takes.
+_ENGINE_FLAGS = {
+    "local": ("dataset", "field", "masks_dir", "workers", "device"),
+    "ray": ("shard_size", "concurrency", "num_gpus"),
+}
+
+
+class Source(NamedTuple):
+    """What a user wants masks for.
+
+    Attributes:
+        entries: the images, or None for those of a FiftyOne dataset.
+        root: folder or URL that the images' names are relative to.
+        name: name for a dataset.
+    """
+
+    entries: list[ImageEntry] | None
+    root: str
+    name: str
+
 
 @click.command()
 @click.argument("source")
 @click.option("--dataset", help="FiftyOne dataset to write to; by default named as the folder.")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="COCO json to write; without --dataset, no FiftyOne dataset is made.",
+    help="COCO json to write; without --dataset, no FiftyOne dataset is made. With --engine ray: "
+    "folder or URL of the shards.",
 )
 @click.option(
     "--images-dir",
@@ -58,60 +86,146 @@ console = Console()
     show_default=True,
     help="Processes that read images.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(list(_ENGINE_FLAGS)),
+    default="local",
+    show_default=True,
+    help="ray: all cores of this machine, or the cluster at RAY_ADDRESS; see docs/cluster.md.",
+)
+@click.option(
+    "--shard-size",
+    type=click.IntRange(1, 1_000_000),
+    default=128,
+    show_default=True,
+    help="Images in a shard.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    help="Generators that work at once; by default as many as there is room for.",
+)
+@click.option(
+    "--num-gpus",
+    type=click.FloatRange(0, 64),
+    help="GPUs of each, also fractions; by default 1 where there are any.",
+)
 @click.option("--overwrite", is_flag=True, help="Do everything anew; else an earlier run goes on.")
 @backbone_options(default="dino_vitb8")
 @method_options
 @click.pass_context
-def generate(context: click.Context, source: str, output: Path | None, **flags: Any) -> None:
-    """Make masks for SOURCE: a folder, a glob, a COCO json or a FiftyOne dataset.
+def generate(context: click.Context, source: str, output: str | None, **flags: Any) -> None:
+    """Make masks for SOURCE: a folder, a glob, a COCO json, a URL or a FiftyOne dataset.
 
-    The masks go into a FiftyOne dataset, into a COCO json, or into both. A run that was stopped
-    goes on where it was when the same command is given again.
+    The masks go into a FiftyOne dataset, into a COCO json, or into both; with --engine ray into
+    a folder of Parquet shards, which `promerge import` and `promerge export` read. A run that was
+    stopped goes on where it was when the same command is given again.
     """
+    _check_engine(context)
     parameters = method_parameters(context)
-    entries, default_name = _entries(source, flags["images_dir"])
-    if entries is not None and output is not None and flags["dataset"] is None:
-        summary = _generate_json(entries, output, flags, parameters)
+    found = _source(source, flags["images_dir"])
+    if flags["engine"] == "ray":
+        summary = _generate_shards(found, output, flags, parameters)
+    elif is_url(found.root):
+        raise RunError(f"{source} is a URL, which only --engine ray reads")
+    elif found.entries is not None and output is not None and flags["dataset"] is None:
+        summary = _generate_json(found.entries, Path(output), flags, parameters)
     else:
-        summary = _generate_dataset(
-            entries, flags["dataset"] or default_name, output, flags, parameters
-        )
+        name = flags["dataset"] or found.name
+        path = None if output is None else Path(output)
+        summary = _generate_dataset(found.entries, name, path, flags, parameters)
     print_summary(summary, console)
     if summary.skipped and not summary.images:
         raise RunError(f"none of the {len(summary.skipped)} images could be read")
 
 
-def _entries(source: str, images_dir: Path | None) -> tuple[list[ImageEntry] | None, str]:
-    """The images that a source names, or None for a FiftyOne dataset; and a name for a dataset."""
+def _check_engine(context: click.Context) -> None:
+    """Raises UsageError where a flag of the other engine was given."""
+    engine = context.params["engine"]
+    for other, names in _ENGINE_FLAGS.items():
+        for name in names:
+            source = context.get_parameter_source(name)
+            if other != engine and source is ParameterSource.COMMANDLINE:
+                flag = "--" + name.replace("_", "-")
+                raise click.UsageError(f"{flag} is not for the engine {engine}")
+
+
+def _source(source: str, images_dir: Path | None) -> Source:
     path = Path(source)
+    if is_url(source):
+        from promerge_core.storage import find_remote_images
+
+        return Source(find_remote_images(source), source, source.rstrip("/").rsplit("/", 1)[-1])
     if path.is_dir():
-        return find_images(path), path.resolve().name
+        return Source(find_images(path), source, path.resolve().name)
     if path.is_file() and path.suffix.lower() == ".json":
-        return coco_images(path, images_dir or path.parent), path.stem
+        root = images_dir or path.parent
+        return Source(coco_images(path, root), str(root), path.stem)
     if path.is_file():
-        return [ImageEntry(1, path.name, path)], path.stem
+        return Source([ImageEntry(1, path.name, path)], str(path.parent), path.stem)
     if glob.has_magic(source):
-        # Path.glob takes no absolute patterns.
-        found = [Path(name) for name in sorted(glob.glob(source, recursive=True))]  # noqa: PTH207
-        files = [name for name in found if name.is_file()]
-        if not files:
-            raise RunError(f"no file matches {source}")
-        root = Path(os.path.commonpath([name.parent for name in files]))
-        return [
-            ImageEntry(number, name.relative_to(root).as_posix(), name)
-            for number, name in enumerate(files, start=1)
-        ], root.resolve().name
+        return _glob_source(source)
     import fiftyone as fo
 
     if not fo.dataset_exists(source):
         raise RunError(f"there is no folder, file, glob match or FiftyOne dataset {source!r}")
-    return None, source
+    return Source(None, "", source)
+
+
+def _glob_source(pattern: str) -> Source:
+    # Path.glob takes no absolute patterns.
+    found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
+    files = [name for name in found if name.is_file()]
+    if not files:
+        raise RunError(f"no file matches {pattern}")
+    root = Path(os.path.commonpath([name.parent for name in files]))
+    entries = [
+        ImageEntry(number, name.relative_to(root).as_posix(), name)
+        for number, name in enumerate(files, start=1)
+    ]
+    return Source(entries, str(root), root.resolve().name)
+
+
+def _generate_shards(
+    source: Source, output: str | None, flags: dict[str, Any], parameters: dict[str, Any]
+) -> Summary:
+    from promerge_core.ray_engine import GeneratorSettings, RayRun
+    from promerge_core.shards import ShardFolder
+
+    if source.entries is None:
+        raise RunError("the engine ray reads a folder, a glob, a COCO json or a URL, no dataset")
+    if output is None:
+        raise RunError("the engine ray writes shards: name their folder or URL with --output")
+    weights = flags["weights"]
+    settings = GeneratorSettings(
+        flags["method"],
+        method_config(flags["method"], parameters),
+        flags["backbone"],
+        weights and str(Path(weights).resolve()),
+        _file_digest(weights),
+        flags["dtype"],
+    )
+    root = source.root if is_url(source.root) else str(Path(source.root).absolute())
+    run = RayRun(
+        ShardFolder(output),
+        root,
+        source.entries,
+        settings,
+        flags["batch_size"],
+        flags["shard_size"],
+    )
+    with tqdm(total=len(source.entries), unit="image") as bar:
+        summary = run.run(flags["concurrency"], flags["num_gpus"], flags["overwrite"], bar.update)
+    console.print(f"Shards are in {output}", highlight=False)
+    return summary
 
 
 def _generate_json(
     entries: list[ImageEntry], output: Path, flags: dict[str, Any], parameters: dict[str, Any]
 ) -> Summary:
     config = method_config(flags["method"], parameters)
+    if output.is_dir():
+        raise RunError(f"{output} is a folder; name the COCO json to write")
     if not output.parent.is_dir():
         raise RunError(f"there is no folder {output.parent} to write {output.name} into")
     backbone = load_backbone(flags["backbone"], flags["device"], flags["dtype"], flags["weights"])

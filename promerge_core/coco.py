@@ -38,6 +38,11 @@ class ImageEntry(NamedTuple):
     path: Path
 
 
+def is_url(location: str) -> bool:
+    """Whether a location is a URL and no local path."""
+    return "://" in location
+
+
 def image_suffixes() -> set[str]:
     """Suffixes of the files that are taken for images, in lower case, with their dots."""
     return set(Image.registered_extensions()) - {".pdf", ".mpg", ".mpeg"}

@@ -137,6 +137,7 @@ class RayRun:
         self,
         concurrency: int | None = None,
         num_gpus: float | None = None,
+        overwrite: bool = False,
         progress: Callable[[int], object] | None = None,
     ) -> Summary:
         """Makes the shards that are missing, and the index.
@@ -145,6 +146,7 @@ class RayRun:
             concurrency: the number of actors; by default as many as the cluster has room for.
             num_gpus: GPUs of each actor, also fractions; by default one if the cluster has any,
                 and 0 keeps to CPUs.
+            overwrite: remove what an earlier run left in the folder first.
             progress: called with the number of images that have just been done.
 
         Returns:
@@ -161,6 +163,8 @@ class RayRun:
             if concurrency is None:
                 concurrency = _room(num_gpus, resources)
             device = "cuda" if num_gpus else "cpu"
+            if overwrite:
+                self._folder.discard()
             self._folder.begin(self._header(device), self._store.root, len(self._images))
             missing = self._folder.missing()
             if progress is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from .coco import ImageEntry, RunError, image_suffixes
+from .coco import ImageEntry, RunError, image_suffixes, is_url
 from .errors import MissingExtraError
 from .images import ImageError
 
@@ -16,11 +16,6 @@ except ImportError as error:
     raise MissingExtraError(
         "URLs and shards need pyarrow: pip install 'fiftyone-promerge[ray]'"
     ) from error
-
-
-def is_url(location: str) -> bool:
-    """Whether a location is a URL and no local path."""
-    return "://" in location
 
 
 def open_location(location: str) -> tuple[fs.FileSystem, str]:
