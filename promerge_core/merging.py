@@ -24,7 +24,7 @@ def merge(
 
     Returns:
         merged: bool tensor [M, h, w], by descending area of the largest proposal in each.
-        votes: int64 tensor [M], how many proposals each was merged from.
+        cluster: int64 tensor [K], which of `merged` each of `kept` is part of.
     """
     areas = mask_areas(kept)
     order = areas.argsort(descending=True, stable=True)
@@ -33,26 +33,28 @@ def merge(
     # Of each proposal, what gives its overlap with a cluster and its similarity to it in one go.
     columns = torch.stack([masks, mean_features(kept, unit) @ unit.T], dim=2)
     clusters = torch.zeros_like(masks)
-    votes: list[int] = []
-    for mask, column, area in zip(masks, columns, areas, strict=True):
-        begun = clusters[: len(votes)]
+    members: list[list[int]] = []
+    for index, (mask, column, area) in enumerate(zip(masks, columns, areas, strict=True)):
+        begun = clusters[: len(members)]
         shared, similarity = (begun @ column).unbind(1)
         overlap = shared / area
         similar = similarity / begun.sum(1).clamp_(min=1) >= config.merge_similarity
         joins = (overlap > config.merge_overlap) | (
             (overlap > config.merge_overlap_similar) & similar
         )
-        into, *others = joins.nonzero()[:, 0].tolist() or [len(votes)]
-        if into == len(votes):
-            votes.append(0)
+        into, *others = joins.nonzero()[:, 0].tolist() or [len(members)]
+        if into == len(members):
+            members.append([])
         clusters[into].clamp_(min=mask)
-        votes[into] += 1
+        members[into].append(index)
         for other in others:
             # A joined cluster stays behind as an empty row, which overlaps nothing.
             clusters[into].clamp_(min=clusters[other])
-            votes[into] += votes[other]
+            members[into] += members[other]
             clusters[other] = 0
-            votes[other] = 0
-    counts = torch.tensor(votes, dtype=torch.int64, device=masks.device)
-    found = counts > 0
-    return (clusters[: len(votes)][found] > 0).unflatten(1, kept.shape[1:]), counts[found]
+            members[other] = []
+    found = [row for row, indices in enumerate(members) if indices]
+    cluster = torch.empty_like(order)
+    for number, row in enumerate(found):
+        cluster[order[members[row]]] = number
+    return (clusters[found] > 0).unflatten(1, kept.shape[1:]), cluster

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 
 from .config import ProMergeConfig
@@ -56,9 +58,24 @@ def covers_two_borders(masks: torch.Tensor) -> torch.Tensor:
     return filled.sum(0) >= 2
 
 
-def propose(
-    unit: torch.Tensor, height: int, width: int, config: ProMergeConfig
-) -> tuple[torch.Tensor, torch.Tensor]:
+class Prompted(NamedTuple):
+    """What the prompts of one image gave.
+
+    Attributes:
+        proposals: bool tensor [P, h, w]; prompts row by row, and within a prompt by descending
+            area, ties in raster order.
+        owners: int64 tensor [P], the prompt of each proposal.
+        candidates: bool tensor [B, h, w], the background candidates.
+        is_candidate: bool tensor [N], which prompts gave a background candidate.
+    """
+
+    proposals: torch.Tensor
+    owners: torch.Tensor
+    candidates: torch.Tensor
+    is_candidate: torch.Tensor
+
+
+def propose(unit: torch.Tensor, height: int, width: int, config: ProMergeConfig) -> Prompted:
     """Turns every prompt into instance proposals or into one background candidate.
 
     Args:
@@ -66,23 +83,19 @@ def propose(
         height: rows of the patch grid.
         width: columns of the patch grid.
         config: uses `seed_stride`, `affinity_threshold`, `component_area_ratio`.
-
-    Returns:
-        proposals: bool tensor [P, h, w]; prompts row by row, and within a prompt by descending
-            area, ties in raster order.
-        candidates: bool tensor [B, h, w], the background candidates.
     """
     prompts = prompt_indices(height, width, config.seed_stride, unit.device)
     masks = prompt_masks(unit, prompts, config.affinity_threshold).view(-1, height, width)
-    background = covers_two_borders(masks)
-    own = prompts[~background]
-    return _large_components(masks[~background], own, config), masks[background]
+    is_candidate = covers_two_borders(masks)
+    other = (~is_candidate).nonzero()[:, 0]
+    proposals, owners = _large_components(masks[other], prompts[other], config)
+    return Prompted(proposals, other[owners], masks[is_candidate], is_candidate)
 
 
 def _large_components(
     masks: torch.Tensor, prompts: torch.Tensor, config: ProMergeConfig
-) -> torch.Tensor:
-    """Components of each mask that are large against the one that holds the mask's prompt."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Components that are large against the one that holds their mask's prompt; their masks."""
     _, height, width = masks.shape
     labels, areas = connected_components(masks)
     # A prompt with a zero feature, or a threshold near 1, can lie outside its own mask: area 0.
@@ -104,4 +117,4 @@ def _large_components(
     taken = target >= 0
     proposals = masks.new_zeros(len(chosen), height * width)
     proposals[target[taken], pixel[taken] % (height * width)] = True
-    return proposals.view(-1, height, width)
+    return proposals.view(-1, height, width), owner[chosen]

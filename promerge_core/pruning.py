@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 
 from .config import ProMergeConfig
@@ -41,10 +44,36 @@ def mean_response(masks: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
     return masks.flatten(1).float() @ response / mask_areas(masks).clamp(min=1)
 
 
+class Judgement(NamedTuple):
+    """Which proposals the cascade keeps, by ascending area.
+
+    Attributes:
+        order: int64 tensor [P], the proposals by ascending area.
+        similarity: float32 tensor [P], of each proposal's mean feature to the background's.
+        kept: bool tensor [P].
+    """
+
+    order: torch.Tensor
+    similarity: torch.Tensor
+    kept: torch.Tensor
+
+
 def prune(
     proposals: torch.Tensor, background: torch.Tensor, unit: torch.Tensor, config: ProMergeConfig
 ) -> torch.Tensor:
-    """Keeps the proposals that bring something new which is not background.
+    """Keeps the proposals that bring something new which is not background; see `judge`.
+
+    Returns:
+        bool tensor [K, h, w] of the kept proposals, by ascending area.
+    """
+    order, _, kept = judge(proposals, background, unit, config)
+    return proposals[order[kept]]
+
+
+def judge(
+    proposals: torch.Tensor, background: torch.Tensor, unit: torch.Tensor, config: ProMergeConfig
+) -> Judgement:
+    """Judges each proposal by the two rules of the cascade.
 
     By ascending area, a proposal is kept when the patches that no kept one has yet are background
     at less than `background_overlap`, and its mean feature is less similar to the background's
@@ -58,32 +87,49 @@ def prune(
         background: bool tensor [h, w].
         unit: float32 tensor [h * w, C] of unit features.
         config: uses `background_overlap`, `background_similarity`.
+    """
+    order = mask_areas(proposals).argsort(stable=True)
+    ascending = proposals[order]
+    similarity = mean_response(ascending, unit @ mean_features(background[None], unit)[0])
+    kept = similarity < config.background_similarity
+    distinct = ascending[kept]
+    settled = torch.ones(len(distinct), dtype=torch.bool, device=proposals.device)
+    count_new = new_patches(distinct, background)
+    while True:
+        size, covered = count_new(settled)
+        keep = (size > 0) & (covered / size.clamp(min=1) < config.background_overlap)
+        if torch.equal(keep, settled):
+            kept[kept.clone()] = settled
+            return Judgement(order, similarity, kept)
+        settled = keep
+
+
+def new_patches(
+    masks: torch.Tensor, background: torch.Tensor
+) -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """Counts the patches of each mask that no kept mask before it has.
+
+    Args:
+        masks: bool tensor [P, h, w], by ascending area.
+        background: bool tensor [h, w].
 
     Returns:
-        bool tensor [K, h, w] of the kept proposals, by ascending area.
+        a function of the kept masks, bool [P], that gives the number of new patches of each mask
+        and how many of them are background, float32 [P] both.
     """
-    areas = mask_areas(proposals)
-    ascending = proposals[areas.argsort(stable=True)]
-    similarity = mean_response(ascending, unit @ mean_features(background[None], unit)[0])
-    distinct = ascending[similarity < config.background_similarity]
-    return distinct[_cascade(distinct.flatten(1), background.flatten(), config.background_overlap)]
-
-
-def _cascade(masks: torch.Tensor, background: torch.Tensor, overlap: float) -> torch.Tensor:
-    """Which masks the cascade keeps: bool [P] for masks [P, patches] by ascending area."""
+    masks = masks.flatten(1)
     count = len(masks)
-    kept = torch.ones(count, dtype=torch.bool, device=masks.device)
-    if count == 0:
-        return kept
     order = torch.arange(count, device=masks.device, dtype=torch.int32)[:, None]
     inside = torch.where(masks, order, count)
     # One product counts both the new patches and those of them that are background.
-    counted = torch.stack([torch.ones_like(background), background], dim=1).float()
-    while True:
+    counted = torch.stack([torch.ones_like(background), background], dim=2).flatten(0, 1).float()
+
+    def count_new(kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if count == 0:
+            return counted.new_zeros(0), counted.new_zeros(0)
         # The first kept proposal that holds a patch is the one to which the patch is new.
         first = torch.where(kept[:, None], inside, count).amin(0)
         size, covered = ((masks & (first >= order)).float() @ counted).unbind(1)
-        settled = (size > 0) & (covered / size.clamp(min=1) < overlap)
-        if torch.equal(settled, kept):
-            return kept
-        kept = settled
+        return size, covered
+
+    return count_new

@@ -86,7 +86,7 @@ def segment_features(features: torch.Tensor, config: ProMergeConfig | None = Non
     unit = unit_features(features)
     if not bool(torch.isfinite(unit.sum())):
         raise ValueError("features hold NaN or infinite values; the backbone's weights are broken")
-    proposals, candidates = propose(unit, height, width, config)
+    proposals, _, candidates, _ = propose(unit, height, width, config)
     background = vote_background(candidates) if len(proposals) else None
     reason = _early_exit(proposals, candidates, background, config)
     if reason is not None or background is None:
@@ -94,7 +94,8 @@ def segment_features(features: torch.Tensor, config: ProMergeConfig | None = Non
         zero = torch.zeros(0, dtype=torch.int64, device=features.device)
         return Stages(proposals, candidates, background, none, none, zero, zero.float(), reason)
     kept = prune(proposals, background, unit, config)
-    merged, votes = merge(kept, unit, config)
+    merged, cluster = merge(kept, unit, config)
+    votes = cluster.bincount(minlength=len(merged))
     similarity = mean_response(merged, unit @ mean_features(background[None], unit)[0])
     reason = None if len(merged) else NoMasks.ALL_PRUNED
     return Stages(proposals, candidates, background, kept, merged, votes, similarity, reason)

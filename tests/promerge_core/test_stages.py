@@ -228,7 +228,7 @@ def test_proposals_are_those_of_a_loop_over_prompts_in_its_order(seed):
     )
     features = noisy_features(seed, height=13 + seed % 3, width=11 + seed % 4)
     height, width = features.shape[1:]
-    proposals, candidates = propose(unit_features(features), height, width, config)
+    proposals, _, candidates, _ = propose(unit_features(features), height, width, config)
     expected_proposals, expected_candidates = plain_proposals(features, config)
     assert np.array_equal(candidates, np.array(expected_candidates).reshape(-1, height, width))
     assert np.array_equal(proposals, np.array(expected_proposals).reshape(-1, height, width))
@@ -342,8 +342,10 @@ def test_cascade_is_that_of_a_loop_over_proposals_in_its_order(drawn):
 def test_merging_is_that_of_a_loop_over_proposals(drawn):
     masks, _, unit, config = drawn
     clusters = plain_merge(list(masks.numpy()), grid_of(unit, masks[0]), config)
-    merged, votes = merge(masks, unit, config)
-    found = zip(as_bytes(merged), votes.tolist(), strict=True)
+    merged, cluster = merge(masks, unit, config)
+    for number, mask in enumerate(merged):
+        assert torch.equal(mask, masks[cluster == number].any(0))
+    found = zip(as_bytes(merged), cluster.bincount().tolist(), strict=True)
     expected = zip(as_bytes(mask for mask, _ in clusters), (n for _, n in clusters), strict=True)
     assert sorted(found) == sorted(expected)
 
@@ -405,9 +407,9 @@ def test_nothing_to_prune_or_merge_gives_nothing():
         4,
         5,
     )
-    merged, votes = merge(none, unit, ProMergeConfig())
+    merged, cluster = merge(none, unit, ProMergeConfig())
     assert merged.shape == (0, 4, 5)
-    assert votes.shape == (0,)
+    assert cluster.shape == (0,)
 
 
 def test_means_of_an_empty_mask_are_zero():
