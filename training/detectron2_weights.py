@@ -68,8 +68,7 @@ def load_backbone(resnet: nn.Module, path: str | Path) -> None:
     expected = resnet.state_dict()
     # Converted files lack the numbers of batches seen, which momentum statistics do not use.
     counters = {name: value for name, value in expected.items() if name.endswith("_tracked")}
-    parts = {name.split(".")[0] for name in expected}
-    state = {name: value for name, value in state.items() if name.split(".")[0] in parts}
+    state = {name: value for name, value in state.items() if "fc" not in name.split(".")}
     load_state(resnet, counters | state, f"the initial weights {path}")
 
 
