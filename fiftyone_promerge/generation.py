@@ -12,7 +12,7 @@ import fiftyone.core.fields as fof
 
 from promerge_core import PromergeError, Summary
 
-from .model import ProMergeModel
+from .mask_model import MaskModel
 from .runs import flatten_record, recorded_parameters
 
 
@@ -22,7 +22,7 @@ class FieldError(PromergeError):
 
 def generate_masks(
     samples: foc.SampleCollection,
-    model: ProMergeModel,
+    model: MaskModel,
     label_field: str = "promerge",
     *,
     batch_size: int = 8,
