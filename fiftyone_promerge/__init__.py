@@ -11,18 +11,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .benchmarks import load_benchmark
+    from .detector_model import DetectorModel, load_detector
+    from .detectors import train_detector
     from .evaluation import evaluate
     from .generation import generate_masks
     from .model import ProMergeModel, load_model
 
-__all__ = ["ProMergeModel", "evaluate", "generate_masks", "load_benchmark", "load_model"]
+__all__ = [
+    "DetectorModel",
+    "ProMergeModel",
+    "evaluate",
+    "generate_masks",
+    "load_benchmark",
+    "load_detector",
+    "load_model",
+    "train_detector",
+]
 
 _HOMES = {
+    "DetectorModel": "detector_model",
     "ProMergeModel": "model",
     "evaluate": "evaluation",
     "generate_masks": "generation",
     "load_benchmark": "benchmarks",
+    "load_detector": "detector_model",
     "load_model": "model",
+    "train_detector": "detectors",
 }
 
 

@@ -15,6 +15,7 @@ from promerge_core import PromergeError
 from .evaluation_cli import benchmark_data, evaluate, export_field, import_field
 from .generation_cli import generate
 from .options import backbone_options
+from .training_cli import predict, train
 
 console = Console()
 click.rich_click.TEXT_MARKUP = "markdown"
@@ -49,7 +50,7 @@ def main() -> None:
     os.environ.setdefault("FIFTYONE_DATABASE_VALIDATION", "false")
 
 
-for command in (generate, evaluate, benchmark_data, export_field, import_field):
+for command in (generate, evaluate, benchmark_data, export_field, import_field, train, predict):
     main.add_command(command)
 
 

@@ -3,12 +3,13 @@
 from .engine import ENGINES, Detector, TrainingError, TrainingStoppedError, World
 from .recipes import RECIPES
 from .records import Record, mask_from_rle
-from .run import label_records, load, train
+from .run import Progress, label_records, load, train
 
 __all__ = [
     "ENGINES",
     "RECIPES",
     "Detector",
+    "Progress",
     "Record",
     "TrainingError",
     "TrainingStoppedError",

@@ -20,6 +20,10 @@ class CheckpointError(PromergeError):
     """A checkpoint cannot be read, written or used; the message says why."""
 
 
+class OtherLayoutError(CheckpointError):
+    """A file is not one that `save_checkpoint` wrote."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
     """What a detector's file holds; plain values and tensors, nothing to be executed.
@@ -79,23 +83,23 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Reads a checkpoint without executing anything in it.
 
     Raises:
-        CheckpointError: there is no such file, it is not of this layout, or it holds something to
-            be executed.
+        CheckpointError: there is no such file.
+        OtherLayoutError: it is not of this layout, or it holds something to be executed.
     """
     if not Path(path).is_file():
         raise CheckpointError(f"there is no checkpoint at {path}")
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
+        raise OtherLayoutError(
             f"{path} holds more than tensors and plain values; a file that holds anything to be "
             f"executed is refused"
         ) from error
     except Exception as error:
         # Bytes that are no checkpoint make torch's reader fail in any way.
-        raise CheckpointError(f"{path} is not a readable checkpoint") from error
+        raise OtherLayoutError(f"{path} is not a readable checkpoint") from error
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-        raise CheckpointError(
+        raise OtherLayoutError(
             f"{path} is not a detector of promerge train: it lacks the entry format {FORMAT!r}"
         )
     return Checkpoint(**values)

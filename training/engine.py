@@ -72,8 +72,8 @@ class Job:
         num_workers: processes a device that read images.
         report: to be called by the process of rank 0 after each step with the number of steps
             done in this round and the latest metrics by name (`loss`, `AP`, ...).
-        stop: whether rank 0 is asked to stop. All processes then write their last checkpoint and
-            raise `TrainingStoppedError`.
+        stop: whether to stop, to be asked by the process of rank 0 after each report. All
+            processes then write their last checkpoint and raise `TrainingStoppedError`.
     """
 
     records: RecordFile

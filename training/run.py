@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
 import urllib.error
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import Any
 
 import torch
 
-from .checkpoint import read_checkpoint
-from .engine import Detector, Job, TrainingError, World, find_engine
+from .checkpoint import OtherLayoutError, read_checkpoint
+from .detectron2_weights import import_checkpoint
+from .engine import Detector, Job, TrainingError, TrainingStoppedError, World, find_engine
 from .launch import launch
 from .recipes import Recipe, find_recipe
-from .records import Record, RecordFile, write_records
+from .records import Record, RecordFile, Split, write_records
 from .self_training import LabelRule, wait_for, write_labels
 
 DINO_URL = "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth"
@@ -95,7 +95,6 @@ def train(
     devices: int = 1,
     num_workers: int = 2,
     progress: Progress | None = None,
-    stop: threading.Event | None = None,
 ) -> Path:
     """Trains a class-agnostic detector, or goes on where an earlier call with this folder stopped.
 
@@ -115,15 +114,14 @@ def train(
         batch_size: images in a step, on all devices together; None follows the devices.
         devices: devices of this machine to train on; torchrun's, where it started us.
         num_workers: processes a device that read images.
-        progress: is called after each iteration; what it raises ends the run.
-        stop: set it to stop: the last checkpoint is written and `TrainingStoppedError` raised.
+        progress: is called after each iteration. To stop, raise in it: the last checkpoint is
+            written, and what it raised is raised here.
 
     Returns:
         the checkpoint of the last round.
 
     Raises:
         PromergeError: the settings, records or weights cannot be used; the message says why.
-        TrainingStoppedError: it was asked to stop.
     """
     folder, world = Path(output_dir).resolve(), World.current()
     chosen, module = find_recipe(recipe), find_engine(engine)
@@ -137,27 +135,61 @@ def train(
     if not 1 <= rounds <= len(chosen.rounds):
         raise TrainingError(f"the recipe {recipe} has {len(chosen.rounds)} rounds, not {rounds}")
     _check_devices(devices)
-    first = _write_first_records(records, folder, world)
-    split = first.split(chosen.validation_fraction, chosen.max_validation_images)
-    settings = Settings(
-        engine=engine,
-        architecture=architecture,
-        recipe=chosen.scaled(sum(map(len, split)), max(devices, world.world_size), batch_size),
-        rounds=rounds,
-        weights=_find_weights(weights),
-        source=source,
-        num_workers=num_workers,
-    )
     if world.rank == 0:
+        weights_path = _find_weights(weights)
+        split = _write_first_records(records, folder, chosen)
+        settings = Settings(
+            engine=engine,
+            architecture=architecture,
+            recipe=chosen.scaled(sum(map(len, split)), max(devices, world.world_size), batch_size),
+            rounds=rounds,
+            weights=weights_path,
+            source=source,
+            num_workers=num_workers,
+        )
         settings.save(folder / _SETTINGS)
         _print_choices(settings)
+    wait_for([folder / _SETTINGS])
+    settings = dataclasses.replace(Settings.load(folder / _SETTINGS), rounds=rounds)
     total = sum(one.iterations for one in settings.recipe.rounds[:rounds])
-    report = _reporter(progress, total)
-    asked = stop.is_set if stop is not None else bool
-    if devices > 1 and world.world_size == 1:
-        launch(folder, devices, report, asked)
-        return _round_folder(folder, rounds - 1) / _DETECTOR
-    return run_rounds(settings, folder, report, asked)
+    listener = _Listener(progress, total)
+    try:
+        if devices > 1 and world.world_size == 1:
+            launch(folder, devices, listener.report, listener.stop)
+            return _round_folder(folder, rounds - 1) / _DETECTOR
+        return run_rounds(settings, folder, listener.report, listener.stop)
+    except TrainingStoppedError:
+        if listener.raised is not None:
+            raise listener.raised from None
+        raise
+
+
+class _Listener:
+    """Calls a person's progress function; once that has raised, the run is to stop.
+
+    Args:
+        progress: the function.
+        total: iterations of the whole run.
+
+    Attributes:
+        raised: what it raised.
+    """
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self.raised: BaseException | None = None
+
+    def report(self, done: int, metrics: Mapping[str, float]) -> None:
+        if self._progress is None or self.raised is not None:
+            return
+        try:
+            self._progress(done, self._total, metrics)
+        except BaseException as error:  # also KeyboardInterrupt: it is raised again after the stop
+            self.raised = error
+
+    def stop(self) -> bool:
+        return self.raised is not None
 
 
 def run_rounds(
@@ -182,7 +214,7 @@ def run_rounds(
         here = _round_folder(folder, number)
         here.mkdir(exist_ok=True)
         if detector is not None and not (here / _RECORDS).exists():
-            _label_round(settings, number, detector, here / _RECORDS, stop)
+            _label_round(settings, number, detector, here, _shifted(report, done, number), stop)
         job = Job(
             records=RecordFile(here / _RECORDS),
             folder=here,
@@ -207,13 +239,17 @@ def run_rounds(
 
 
 def load(path: str | Path, device: torch.device) -> Detector:
-    """Loads a detector that `train` wrote.
+    """Loads a detector that `train` wrote, or one of CutLER's code.
 
     Raises:
         CheckpointError: it cannot be read, or does not fit its architecture.
+        WeightsError: it is not `train`'s, and no weights that can be read without executing them.
         MissingExtraError: the library of its engine is not installed.
     """
-    checkpoint = read_checkpoint(path)
+    try:
+        checkpoint = read_checkpoint(path)
+    except OtherLayoutError:
+        checkpoint = import_checkpoint(path)
     return find_engine(checkpoint.engine).load(checkpoint, device)
 
 
@@ -240,16 +276,16 @@ def _check_devices(devices: int) -> None:
         )
 
 
-def _write_first_records(records: Iterable[Record], folder: Path, world: World) -> RecordFile:
+def _write_first_records(records: Iterable[Record], folder: Path, recipe: Recipe) -> Split:
+    """Writes the records of a run that has not begun; without settings it has not."""
     path = _round_folder(folder, 0) / _RECORDS
-    if world.rank == 0 and not path.exists():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TrainingError(f"{path.parent} cannot be made: {error.strerror}") from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{path.parent} cannot be made: {error.strerror}") from error
+    if not (folder / _SETTINGS).exists():
         write_records(path, records)
-    wait_for([path])
-    return RecordFile(path)
+    return RecordFile(path).split(recipe.validation_fraction, recipe.max_validation_images)
 
 
 def _find_weights(weights: str | Path | None) -> str | None:
@@ -293,14 +329,6 @@ def _print_choices(settings: Settings) -> None:
         print(f"  initial weights: {settings.weights}")
 
 
-def _reporter(progress: Progress | None, total: int) -> Callable[[int, Mapping[str, float]], None]:
-    def report(done: int, metrics: Mapping[str, float]) -> None:
-        if progress is not None:
-            progress(done, total, metrics)
-
-    return report
-
-
 def _shifted(
     report: Callable[[int, Mapping[str, float]], None], before: int, number: int
 ) -> Callable[[int, Mapping[str, float]], None]:
@@ -313,15 +341,30 @@ def _shifted(
 
 
 def _label_round(
-    settings: Settings, number: int, detector: Path, path: Path, stop: Callable[[], bool]
+    settings: Settings,
+    number: int,
+    detector: Path,
+    here: Path,
+    report: Callable[[int, Mapping[str, float]], None],
+    stop: Callable[[], bool],
 ) -> None:
     """Writes the labels of a round from the detector of the one before."""
     schedule, world = settings.recipe.rounds[number], World.current()
     assert schedule.score_threshold is not None, "only a first round has labels of its own"
     on_cuda = torch.cuda.is_available()
     device = torch.device("cuda", world.local_rank) if on_cuda else torch.device("cpu")
-    old = RecordFile(_round_folder(path.parents[1], number - 1) / _RECORDS)
-    rule = LabelRule(schedule.score_threshold, settings.recipe.label_iou)
+
+    def is_stopped() -> bool:
+        if world.rank == 0:
+            report(0, {})
+        return stop()
+
     write_labels(
-        load(detector, device), old, path, rule, settings.num_workers, world=world, stop=stop
+        load(detector, device),
+        RecordFile(_round_folder(here.parent, number - 1) / _RECORDS),
+        here / _RECORDS,
+        LabelRule(schedule.score_threshold, settings.recipe.label_iou),
+        num_workers=settings.num_workers,
+        world=world,
+        stop=is_stopped,
     )

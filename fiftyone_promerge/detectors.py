@@ -1,0 +1,180 @@
+"""Detectors trained on a view's masks: ProMerge+ and CutLER."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.collections as foc
+
+from fiftyone_promerge.training import (
+    Progress,
+    Record,
+    World,
+    label_records,
+    mask_from_rle,
+    train,
+)
+
+from .coco import batches, check_detections_field, read_annotations
+from .generation import FieldError
+from .labels import masks_to_detections
+from .runs import package_version
+
+
+def train_detector(
+    samples: foc.SampleCollection,
+    label_field: str = "promerge",
+    *,
+    output_dir: str | Path,
+    engine: str = "torchvision",
+    recipe: str = "promerge_plus",
+    architecture: str | None = None,
+    rounds: int | None = None,
+    weights: str | Path | None = None,
+    batch_size: int | None = None,
+    devices: int = 1,
+    num_workers: int = 2,
+    progress: Progress | None = None,
+) -> Path:
+    """Trains a class-agnostic detector on the masks of a dataset or view.
+
+    A run that was stopped or killed goes on when it is called again with the same folder; the
+    images and masks are those it was begun with. Under torchrun, for several machines, every
+    process calls it. The labels of a self-training round are written to the field
+    `{label_field}_round{number}`, and the run is recorded in the dataset as
+    `{label_field}_detector`.
+
+    Args:
+        samples: images, some of them with masks.
+        label_field: the field of `fo.Detections` to train on; `iscrowd` labels are ignored.
+        output_dir: a folder of the run's own.
+        engine: `torchvision` or `detectron2`.
+        recipe: `promerge_plus`, `cutler` or `smoke`.
+        architecture: `mask_rcnn`, or with detectron2 also `cascade_mask_rcnn`.
+        rounds: rounds of the recipe to do; None is all of them.
+        weights: a ResNet-50 to begin with, such as DINO's; None downloads that, `random` needs
+            none.
+        batch_size: images in a step, on all devices together; None follows the devices.
+        devices: devices of this machine to train on.
+        num_workers: processes a device that read images.
+        progress: is called after each iteration with the iterations done, those of all rounds,
+            and the latest metrics by name. To stop, raise in it: the last checkpoint is written,
+            and what it raised is raised here.
+
+    Returns:
+        the checkpoint, for `load_detector`.
+
+    Raises:
+        FieldError: no image has a mask, or a label has none.
+        CocoError: the field is not one of detections, or an image's size is unknown.
+        PromergeError: the settings cannot be used, or nothing can be written; see the message.
+    """
+    check_detections_field(samples, label_field)
+    if samples.exists("metadata.width", False):
+        samples.compute_metadata()
+    dataset = samples._root_dataset
+    source = {"dataset": dataset.name, "field": label_field, "images": len(samples)}
+    options = {
+        "engine": engine,
+        "recipe": recipe,
+        "architecture": architecture,
+        "rounds": rounds,
+        "weights": None if weights is None else str(weights),
+        "batch_size": batch_size,
+        "devices": devices,
+    }
+    is_main = World.current().rank == 0
+    if is_main:
+        _record(dataset, label_field, source, options, output_dir, checkpoint=None)
+    try:
+        checkpoint = train(
+            view_records(samples, label_field),
+            output_dir,
+            source=source,
+            num_workers=num_workers,
+            progress=progress,
+            **options,
+        )
+    finally:
+        if is_main:
+            _write_rounds(dataset, label_field, output_dir)
+    if is_main:
+        _record(dataset, label_field, source, options, output_dir, checkpoint)
+    return checkpoint
+
+
+def view_records(samples: foc.SampleCollection, label_field: str) -> Iterator[Record]:
+    """The training records of a view's masks, read in batches.
+
+    Args:
+        samples: images with metadata.
+        label_field: a field of `fo.Detections`.
+
+    Raises:
+        FieldError: a label has no mask.
+        CocoError: an image's size is unknown.
+    """
+    for batch in batches(samples):
+        columns = batch.values(["id", "filepath", "metadata.height", "metadata.width"])
+        annotations = read_annotations(batch, label_field, with_masks=True)
+        for key, path, height, width, labels in zip(*columns, annotations, strict=True):
+            if not labels:
+                yield Record(key, path, height or 0, width or 0, ())
+                continue
+            if any("segmentation" not in label for label in labels):
+                raise FieldError(
+                    f"a label of {label_field!r} at {path} has no mask: a detector is trained on "
+                    f"masks; choose another field"
+                )
+            crowds, masks = (
+                tuple(
+                    mask_from_rle(label["segmentation"], _score(label))
+                    for label in labels
+                    if label["iscrowd"] == is_crowd
+                )
+                for is_crowd in (1, 0)
+            )
+            yield Record(key, path, height, width, masks, crowds)
+
+
+def _score(label: dict[str, Any]) -> float:
+    return 1.0 if label["score"] is None else float(label["score"])
+
+
+def _write_rounds(dataset: fo.Dataset, label_field: str, output_dir: str | Path) -> None:
+    """Writes the labels that self-training made to fields, samples that have them excepted."""
+    for number, records in label_records(output_dir).items():
+        field = f"{label_field}_round{number}"
+        done = set(dataset.exists(field).values("id")) if dataset.has_field(field) else set()
+        labels = {}
+        for record in records:
+            if record.key not in done:
+                labels[record.key] = masks_to_detections(list(record.masks))
+            if len(labels) == 1000:
+                dataset.set_values(field, labels, key_field="id")
+                labels = {}
+        if labels:
+            dataset.set_values(field, labels, key_field="id")
+
+
+def _record(
+    dataset: fo.Dataset,
+    label_field: str,
+    source: dict[str, Any],
+    options: dict[str, Any],
+    output_dir: str | Path,
+    checkpoint: Path | None,
+) -> None:
+    """Registers the training as a run of the dataset; without a checkpoint it is not done yet."""
+    config = dataset.init_run(
+        method="train_detector",
+        source=source,
+        options=options,
+        output_dir=str(output_dir),
+        checkpoint=None if checkpoint is None else str(checkpoint),
+        version=package_version(),
+    )
+    dataset.register_run(f"{label_field}_detector", config, overwrite=True)
