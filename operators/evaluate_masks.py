@@ -14,78 +14,105 @@ from fiftyone_promerge.comparison import comparison
 from fiftyone_promerge.evaluation import METRICS, check_fields, evaluate
 from fiftyone_promerge.generation import check_field_name
 
-from .forms import Form, detections_fields, output, table
-from .running import Report, bar_progress, execute, result_of
+from .forms import Form, detections_fields, table
+from .run_operator import RunOperator
+from .running import Report, bar_progress
 
 _PANEL = "model_evaluation_panel_builtin"
 
 
-class EvaluateMasks(foo.Operator):
+class EvaluateMasks(RunOperator):
     """Judges predictions against ground truth by COCO's AP and AR."""
 
-    @property
-    def config(self) -> foo.OperatorConfig:
-        """See `fiftyone.operators.Operator`."""
-        return foo.OperatorConfig(
-            name="evaluate_masks",
-            label="Evaluate masks (COCO AP and AR)",
-            description="Class-agnostic AP and AR, equal to pycocotools, as an evaluation run",
-            icon="insights",
-            dynamic=True,
-            execute_as_generator=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=True,
-        )
+    name = "evaluate_masks"
+    label = "Evaluate masks (COCO AP and AR)"
+    description = "Class-agnostic AP and AR, equal to pycocotools, as an evaluation run"
+    icon = "insights"
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
-        """The form."""
-        return _form(ctx).property("Evaluate masks")
-
-    def execute(self, ctx: foo.ExecutionContext) -> Any:
-        """Evaluates; see `running.execute`."""
-        values = _form(ctx).values
+    def form(self, ctx: foo.ExecutionContext) -> Form:
+        """See `RunOperator`."""
+        form = Form(ctx)
         samples = ctx.target_view(require_flat=True)
+        fields = detections_fields(samples)
+        truth = next((f for f in (GT_FIELD, "ground_truth") if f in fields), None)
+        others = [field for field in fields if field != truth]
+        pred_field = form.text(
+            "pred_field",
+            others[-1] if others else None,
+            others,
+            label="Predictions",
+            description="The field to judge",
+            required=True,
+        )
+        gt_field = form.text(
+            "gt_field",
+            truth,
+            fields,
+            label="Ground truth",
+            description="The field to judge it by",
+            required=True,
+        )
+        if pred_field is not None and gt_field is not None:
+            form.check("gt_field", lambda: check_fields(samples, pred_field, gt_field))
+        iou_type = form.choice(
+            "iou_type",
+            ["segm", "bbox"],
+            "segm",
+            {"segm": "Masks", "bbox": "Boxes"},
+            label="Compare",
+        )
+        eval_key = form.text(
+            "eval_key",
+            f"eval_{pred_field}_{iou_type}",
+            label="Evaluation key",
+            description="The name of the evaluation run; a run of the same fields is replaced",
+        )
+        form.check("eval_key", lambda: check_field_name(eval_key or ""))
+        return form
 
-        def work(report: Report) -> dict[str, Any]:
-            start = time.perf_counter()
-            results = evaluate(
-                samples,
-                values["pred_field"],
-                values["gt_field"],
-                values["eval_key"],
-                values["iou_type"],
-                progress=bar_progress(report, "Images"),
-            )
-            rows = _rows(ctx, values, results.metrics())
-            return {
-                "eval_key": values["eval_key"],
-                "images": len(samples),
-                "columns": {"metric": "", **{row["name"]: _heading(row) for row in rows}},
-                "metrics": [
-                    {"metric": metric}
-                    | {row["name"]: f"{row[metric]:.1f}" for row in rows if metric in row}
-                    for metric in METRICS
-                ],
-                "seconds": round(time.perf_counter() - start, 1),
-            }
+    def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:
+        """See `RunOperator`."""
+        return f"{values['eval_key']} of {ctx.dataset.name}"
 
-        def show(result: dict[str, Any]) -> Iterator[Any]:
-            yield ctx.ops.reload_dataset()
-            yield ctx.ops.open_panel(_PANEL, layout="horizontal", force=True)
+    def work(
+        self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
+    ) -> dict[str, Any]:
+        """See `RunOperator`."""
+        start = time.perf_counter()
+        samples = ctx.target_view(require_flat=True)
+        results = evaluate(
+            samples,
+            values["pred_field"],
+            values["gt_field"],
+            values["eval_key"],
+            values["iou_type"],
+            progress=bar_progress(report, "Images"),
+        )
+        rows = _rows(ctx, values, results.metrics())
+        return {
+            "eval_key": values["eval_key"],
+            "images": len(samples),
+            "columns": {"metric": "", **{row["name"]: _heading(row) for row in rows}},
+            "metrics": [
+                {"metric": metric}
+                | {row["name"]: f"{row[metric]:.1f}" for row in rows if metric in row}
+                for metric in METRICS
+            ],
+            "seconds": round(time.perf_counter() - start, 1),
+        }
 
-        return execute(ctx, f"{values['eval_key']} of {ctx.dataset.name}", work, show)
+    def show(self, ctx: foo.ExecutionContext, result: dict[str, Any]) -> Iterator[Any]:
+        """See `RunOperator`."""
+        yield ctx.ops.reload_dataset()
+        yield ctx.ops.open_panel(_PANEL, layout="horizontal", force=True)
 
-    def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
-        """The 12 numbers, beside the published ones of the benchmark."""
-        result = result_of(ctx)
-        outputs = output(ctx, result, "Nothing was evaluated")
-        if "error" not in result:
-            label = (
-                f"{result['eval_key']}: percent, on {result['images']} images, "
-                f"after {result['seconds']} seconds"
-            )
-            table(outputs, "metrics", result["columns"], label)
-        return types.Property(outputs, view=types.View(label="Evaluate masks"))
+    def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
+        """See `RunOperator`."""
+        label = (
+            f"{result['eval_key']}: percent, on {result['images']} images, "
+            f"after {result['seconds']} seconds"
+        )
+        table(outputs, "metrics", result["columns"], label)
 
 
 def _heading(row: dict[str, Any]) -> str:
@@ -98,40 +125,3 @@ def _rows(
     benchmark = ctx.dataset.info.get("benchmark")
     comparable = benchmark and published_iou_type(benchmark) == values["iou_type"]
     return comparison({values["pred_field"]: metrics}, benchmark if comparable else None)
-
-
-def _form(ctx: foo.ExecutionContext) -> Form:
-    form = Form(ctx)
-    samples = ctx.target_view(require_flat=True)
-    fields = detections_fields(samples)
-    truth = next((f for f in (GT_FIELD, "ground_truth") if f in fields), None)
-    others = [field for field in fields if field != truth]
-    pred_field = form.text(
-        "pred_field",
-        others[-1] if others else None,
-        others,
-        label="Predictions",
-        description="The field to judge",
-        required=True,
-    )
-    gt_field = form.text(
-        "gt_field",
-        truth,
-        fields,
-        label="Ground truth",
-        description="The field to judge it by",
-        required=True,
-    )
-    if pred_field is not None and gt_field is not None:
-        form.check("gt_field", lambda: check_fields(samples, pred_field, gt_field))
-    iou_type = form.choice(
-        "iou_type", ["segm", "bbox"], "segm", {"segm": "Masks", "bbox": "Boxes"}, label="Compare"
-    )
-    eval_key = form.text(
-        "eval_key",
-        f"eval_{pred_field}_{iou_type}",
-        label="Evaluation key",
-        description="The name of the evaluation run; a run of the same fields is replaced",
-    )
-    form.check("eval_key", lambda: check_field_name(eval_key or ""))
-    return form

@@ -190,11 +190,3 @@ def table(
     for key in columns:
         row.str(key)
     outputs.list(name, row, view=view, label=label)
-
-
-def output(ctx: foo.ExecutionContext, result: dict[str, Any], label: str) -> types.Object:
-    """Starts an operator's output: an error is shown as what it is."""
-    outputs = types.Object()
-    if "error" in result:
-        outputs.view("error", types.Error(label=label, description=result["error"]))
-    return outputs

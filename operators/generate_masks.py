@@ -14,12 +14,14 @@ from fiftyone.operators import types
 from fiftyone_promerge.generation import check_label_field, check_same_parameters, generate_masks
 from fiftyone_promerge.model import load_model
 from fiftyone_promerge.runs import run_record
+from promerge_core import Summary
 from promerge_core.backbones import BACKBONES, check_backbone
 from promerge_core.methods import METHODS, method_config
 from promerge_core.stages import NoMasks
 
-from .forms import Form, check_output_folder, detections_fields, output, table
-from .running import Report, bar_progress, execute, result_of
+from .forms import Form, check_output_folder, detections_fields, table
+from .run_operator import RunOperator
+from .running import Report, bar_progress
 
 _LABELS = {"promerge": "ProMerge", "maskcut": "MaskCut"}
 _MAIN = {
@@ -33,99 +35,106 @@ _MAIN = {
 }
 
 
-class GenerateMasks(foo.Operator):
+class GenerateMasks(RunOperator):
     """Makes instance masks for every image, without labels."""
 
-    @property
-    def config(self) -> foo.OperatorConfig:
-        """See `fiftyone.operators.Operator`."""
-        return foo.OperatorConfig(
-            name="generate_masks",
-            label="Generate masks (ProMerge)",
-            description="Instance masks without any human label, by ProMerge or MaskCut",
-            icon="auto_awesome",
-            dynamic=True,
-            execute_as_generator=True,
-            allow_immediate_execution=True,
-            allow_delegated_execution=True,
-        )
+    name = "generate_masks"
+    label = "Generate masks (ProMerge)"
+    description = "Instance masks without any human label, by ProMerge or MaskCut"
+    icon = "auto_awesome"
 
     def resolve_placement(self, ctx: foo.ExecutionContext) -> types.Placement:
         """A button above the samples grid."""
         return types.Placement(
             types.Places.SAMPLES_GRID_SECONDARY_ACTIONS,
-            types.Button(label="Generate masks", icon="auto_awesome", prompt=True),
+            types.Button(label=self.label, icon=self.icon, prompt=True),
         )
 
-    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
-        """The form."""
-        return generation_form(ctx).property("Generate masks")
-
-    def execute(self, ctx: foo.ExecutionContext) -> Any:
-        """Makes the masks; see `running.execute`."""
-        values = generation_form(ctx).values
+    def form(self, ctx: foo.ExecutionContext) -> Form:
+        """See `RunOperator`."""
+        form = Form(ctx)
         samples = ctx.target_view(require_flat=True)
-        field = values["label_field"]
+        method = form.choice("method", METHODS, "promerge", _LABELS, label="Method")
+        _ask_backbone(form)
+        _ask_field(form, samples, method)
+        if method in METHODS:
+            _ask_parameters(form, method)
+        _ask_storage(form)
+        _ask_machine(form)
+        if form.valid and not form.values["overwrite"]:
+            form.check("label_field", lambda: _check_earlier(samples, form.values))
+        return form
 
-        def work(report: Report) -> dict[str, Any]:
-            start = time.perf_counter()
-            report(0, f"Loading {values['backbone']}")
-            model = load_model(
-                values["backbone"],
-                values["method"],
-                weights=values["weights"],
-                device=values["device"],
-                dtype=values["dtype"],
-                **_parameters(values),
-            )
-            summary = generate_masks(
-                samples,
-                model,
-                field,
-                batch_size=values["batch_size"],
-                num_workers=values["num_workers"],
-                overwrite=values["overwrite"],
-                masks_dir=values["masks_dir"],
-                progress=bar_progress(report, "Images"),
-            )
-            return {
-                "label_field": field,
-                "images": summary.images,
-                "masks": summary.masks,
-                "left_alone": len(samples) - summary.images - len(summary.skipped),
-                "without": [
-                    {"reason": NoMasks(reason).explanation, "images": str(count)}
-                    for reason, count in summary.reasons.most_common()
-                ],
-                "skipped_count": len(summary.skipped),
-                "skipped": [image._asdict() for image in summary.skipped[:20]],
-                "seconds": round(time.perf_counter() - start, 1),
-            }
+    def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:
+        """See `RunOperator`."""
+        return f"{values['label_field']} of {ctx.dataset.name}"
 
-        def show(result: dict[str, Any]) -> Iterator[Any]:
-            yield ctx.ops.reload_dataset()
-            yield ctx.ops.set_active_fields([*dict.fromkeys([*ctx.active_fields, field])])
-            if samples.view() != ctx.view:
-                yield ctx.ops.set_view(samples.view())
+    def work(
+        self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
+    ) -> dict[str, Any]:
+        """See `RunOperator`."""
+        start = time.perf_counter()
+        samples = ctx.target_view(require_flat=True)
+        report(0, f"Loading {values['backbone']}")
+        model = load_model(
+            values["backbone"],
+            values["method"],
+            weights=values["weights"],
+            device=values["device"],
+            dtype=values["dtype"],
+            **_parameters(values),
+        )
+        summary = generate_masks(
+            samples,
+            model,
+            values["label_field"],
+            batch_size=values["batch_size"],
+            num_workers=values["num_workers"],
+            overwrite=values["overwrite"],
+            masks_dir=values["masks_dir"],
+            progress=bar_progress(report, "Images"),
+        )
+        return {
+            "label_field": values["label_field"],
+            "left_alone": len(samples) - summary.images - len(summary.skipped),
+            "seconds": round(time.perf_counter() - start, 1),
+            **_counts(summary),
+        }
 
-        return execute(ctx, f"{field} of {ctx.dataset.name}", work, show)
+    def show(self, ctx: foo.ExecutionContext, result: dict[str, Any]) -> Iterator[Any]:
+        """See `RunOperator`."""
+        yield ctx.ops.reload_dataset()
+        fields = dict.fromkeys([*ctx.active_fields, result["label_field"]])
+        yield ctx.ops.set_active_fields([*fields])
+        samples = ctx.target_view(require_flat=True).view()
+        if samples != ctx.view:
+            yield ctx.ops.set_view(samples)
 
-    def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
-        """What was done: images, masks, reasons and what was skipped."""
-        result = result_of(ctx)
-        outputs = output(ctx, result, "No masks were made")
-        if "error" not in result:
-            outputs.md(_sentence(result), name="summary")
-        if result.get("without"):
+    def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
+        """See `RunOperator`."""
+        outputs.md(_sentence(result), name="summary")
+        if result["without"]:
             table(
                 outputs,
                 "without",
                 {"images": "Images", "reason": "Why they have no masks"},
                 "Images without masks",
             )
-        if result.get("skipped"):
+        if result["skipped"]:
             table(outputs, "skipped", {"path": "Image", "reason": "Why"}, "Images skipped")
-        return types.Property(outputs, view=types.View(label="Generate masks"))
+
+
+def _counts(summary: Summary) -> dict[str, Any]:
+    return {
+        "images": summary.images,
+        "masks": summary.masks,
+        "without": [
+            {"reason": NoMasks(reason).explanation, "images": str(count)}
+            for reason, count in summary.reasons.most_common()
+        ],
+        "skipped_count": len(summary.skipped),
+        "skipped": [image._asdict() for image in summary.skipped[:20]],
+    }
 
 
 def _sentence(result: dict[str, Any]) -> str:
@@ -138,22 +147,6 @@ def _sentence(result: dict[str, Any]) -> str:
     if result["skipped_count"]:
         text += f" {result['skipped_count']} images could not be read."
     return text
-
-
-def generation_form(ctx: foo.ExecutionContext) -> Form:
-    """The form of `generate_masks`, with every value checked."""
-    form = Form(ctx)
-    samples = ctx.target_view(require_flat=True)
-    method = form.choice("method", METHODS, "promerge", _LABELS, label="Method")
-    _ask_backbone(form)
-    _ask_field(form, samples, method)
-    if method in METHODS:
-        _ask_parameters(form, method)
-    _ask_storage(form)
-    _ask_machine(form)
-    if form.valid and not form.values["overwrite"]:
-        form.check("label_field", lambda: _check_earlier(samples, form.values))
-    return form
 
 
 def _ask_backbone(form: Form) -> None:

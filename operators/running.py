@@ -32,7 +32,7 @@ Work = Callable[[Report], dict[str, Any]]
 """Does the work and returns the operator's result, ready for JSON."""
 
 Show = Callable[[dict[str, Any]], Iterable[GeneratedMessage]]
-"""Makes the App show a result."""
+"""Makes the App show a result, whose key `error` says what went wrong."""
 
 
 class StoppedError(PromergeError):
@@ -98,7 +98,9 @@ def _stream(ctx: foo.ExecutionContext, name: str, work: Work, show: Show) -> Ite
     try:
         stop = RUNS.start(name)
     except PromergeError as error:
-        yield _result({"error": str(error)})
+        result = {"error": str(error)}
+        yield from show(result)
+        yield _message(result)
         return
 
     def report(done: float, label: str) -> None:
@@ -119,14 +121,11 @@ def _stream(ctx: foo.ExecutionContext, name: str, work: Work, show: Show) -> Ite
     finally:
         RUNS.end(name)
     failure = future.exception()
-    if failure is None:
-        yield from show(future.result())
-        yield _result(future.result())
-        return
-    if not isinstance(failure, PromergeError):
+    if failure is not None and not isinstance(failure, PromergeError):
         logger.error("%s failed", name, exc_info=failure)
-    yield ctx.ops.reload_dataset()
-    yield _result({"error": error_sentence(failure)})
+    result = future.result() if failure is None else {"error": error_sentence(failure)}
+    yield from show(result)
+    yield _message(result)
 
 
 def error_sentence(error: BaseException) -> str:
@@ -136,17 +135,10 @@ def error_sentence(error: BaseException) -> str:
     return f"the run failed, and what was done is kept. {type(error).__name__}: {error}"
 
 
-def _result(result: dict[str, Any]) -> GeneratedMessage:
+def _message(result: dict[str, Any]) -> GeneratedMessage:
     return GeneratedMessage(
         MessageType.SUCCESS, cls=ExecutionResult, body=ExecutionResult(result=result)
     )
-
-
-def result_of(ctx: foo.ExecutionContext) -> dict[str, Any]:
-    """The result in a context: the App wraps what a generator yields once more."""
-    results = ctx.results or {}
-    inner = results.get("result")
-    return inner if isinstance(inner, dict) else results
 
 
 def _throttled(send: Report) -> Report:

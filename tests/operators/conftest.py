@@ -51,7 +51,7 @@ def photos(make_dataset, photo_files):
 
 @pytest.fixture
 def app(plugin):
-    """What the App asks of the server, without the App: `App.form`, `.stream` and `.output`."""
+    """What the App asks of the server, without the App: `App.form`, `.stream` and `.shown`."""
     return App()
 
 
@@ -92,20 +92,11 @@ class App:
         """All invocations that the App is asked for, and the result."""
         return self.read(self.stream(name, dataset, params, **more))
 
-    def output(self, name, dataset, result):
-        """The output form's properties by name."""
-        from fiftyone.operators.executor import resolve_type
-        from fiftyone.operators.permissions import PermissionedOperatorRegistry
-
-        async def resolve():
-            registry = await PermissionedOperatorRegistry.from_exec_request(None, dataset_ids=[])
-            # The App hands back the body of the message, which wraps the result.
-            request = self.request(
-                name, dataset, {}, target="outputs", results={"result": result, "error": None}
-            )
-            return await resolve_type(registry, URI + name, request)
-
-        return asyncio.run(resolve()).to_json()["type"]["properties"]
+    def shown(self, invoked):
+        """The properties of the output that the App is asked to show, by name."""
+        (name, params) = invoked[-1]
+        assert name.endswith("show_output")
+        return params["outputs"]["type"]["properties"]
 
     def read(self, stream):
         """The operators that a stream asks the App to invoke, (name, params), and the result."""

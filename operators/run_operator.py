@@ -1,0 +1,109 @@
+"""What every operator that runs for a while has in common: a form, a run, an output."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from .forms import Form
+from .running import Report, execute
+
+
+class RunOperator(foo.Operator, abc.ABC):
+    """An operator whose form is checked on the server, and whose run shows its progress.
+
+    Attributes:
+        name: the operator's name.
+        label: what the operator browser shows, and what stands above form and output.
+        description: one line that says what it is for.
+        icon: name of a Material icon.
+        delegated: whether its form begins with delegated execution chosen.
+        for_samples: whether the person chooses dataset, view or selection.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    description: ClassVar[str]
+    icon: ClassVar[str]
+    delegated: ClassVar[bool] = False
+    for_samples: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def form(self, ctx: foo.ExecutionContext) -> Form:
+        """The form, with every value checked."""
+
+    @abc.abstractmethod
+    def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:
+        """What a run with these values is called while it is under way."""
+
+    @abc.abstractmethod
+    def work(
+        self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
+    ) -> dict[str, Any]:
+        """Does the work; the result is ready for JSON."""
+
+    @abc.abstractmethod
+    def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
+        """Adds what a person is told of a result."""
+
+    def show(self, ctx: foo.ExecutionContext, result: dict[str, Any]) -> Iterator[Any]:
+        """Makes the App show what a run that succeeded has changed."""
+        yield ctx.ops.reload_dataset()
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        """See `fiftyone.operators.Operator`."""
+        return foo.OperatorConfig(
+            name=self.name,
+            label=self.label,
+            description=self.description,
+            icon=self.icon,
+            dynamic=True,
+            execute_as_generator=True,
+            allow_immediate_execution=True,
+            allow_delegated_execution=True,
+            default_choice_to_delegated=self.delegated,
+            view_target=self.for_samples,
+        )
+
+    def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
+        """The form."""
+        return self.form(ctx).property(self.label)
+
+    def execute(self, ctx: foo.ExecutionContext) -> Any:
+        """Does the work; see `running.execute`."""
+        values = self.form(ctx).values
+
+        def show(result: dict[str, Any]) -> Iterator[Any]:
+            if "error" in result:
+                yield ctx.ops.reload_dataset()
+            else:
+                yield from self.show(ctx, result)
+            # In the dialog that showed the progress, which would cover any other.
+            yield ctx.ops.show_output(self._output(result).to_json(), result)
+
+        return execute(
+            ctx,
+            self.run_name(ctx, values),
+            lambda report: self.work(ctx, values, report),
+            show,
+        )
+
+    def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
+        """The output of a delegated run; that of another one is shown by the run itself."""
+        if ctx.delegated:
+            return self._output(ctx.results)
+        return types.Property(types.Object())
+
+    def _output(self, result: dict[str, Any]) -> types.Property:
+        outputs = types.Object()
+        if "error" in result:
+            view = types.Error(label="It did not work", description=result["error"])
+            outputs.view("error", view)
+        else:
+            self.describe(outputs, result)
+        return types.Property(outputs, view=types.View(label=self.label))
