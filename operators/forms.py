@@ -15,6 +15,7 @@ import fiftyone.core.fields as fof
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from fiftyone_promerge.generation import check_label_field
 from promerge_core import PromergeError
 from promerge_core.config import Config
 
@@ -148,6 +149,25 @@ def detections_fields(samples: foc.SampleCollection) -> list[str]:
         ftype=fof.EmbeddedDocumentField, embedded_doc_type=fo.Detections
     )
     return list(schema)
+
+
+def ask_label_field(form: Form, samples: foc.SampleCollection, default: str) -> None:
+    """Asks for the field to write masks to, and whether to overwrite one that is there."""
+    field = form.text(
+        "label_field",
+        default,
+        detections_fields(samples),
+        label="Label field",
+        description="The field to write the masks to",
+    )
+    form.values["overwrite"] = False
+    correct = form.check("label_field", lambda: check_label_field(samples, field or ""))
+    if correct and samples.has_field(field):
+        form.flag(
+            "overwrite",
+            label="Overwrite",
+            description=f"Make all masks in {field} anew; else only images that lack them are done",
+        )
 
 
 def check_output_folder(path: str) -> None:

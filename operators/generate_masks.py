@@ -11,15 +11,14 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.generation import check_label_field, check_same_parameters, generate_masks
+from fiftyone_promerge.generation import check_same_parameters, generate_masks
 from fiftyone_promerge.model import load_model
 from fiftyone_promerge.runs import run_record
-from promerge_core import Summary
 from promerge_core.backbones import BACKBONES, check_backbone
 from promerge_core.methods import METHODS, method_config
-from promerge_core.stages import NoMasks
 
-from .forms import Form, check_output_folder, detections_fields, table
+from .forms import Form, ask_label_field, check_output_folder
+from .masks_output import describe_masks, masks_result, show_masks
 from .run_operator import RunOperator
 from .running import Report, bar_progress
 
@@ -56,7 +55,7 @@ class GenerateMasks(RunOperator):
         samples = ctx.target_view(require_flat=True)
         method = form.choice("method", METHODS, "promerge", _LABELS, label="Method")
         _ask_backbone(form)
-        _ask_field(form, samples, method)
+        ask_label_field(form, samples, method)
         if method in METHODS:
             _ask_parameters(form, method)
         _ask_storage(form)
@@ -94,59 +93,15 @@ class GenerateMasks(RunOperator):
             masks_dir=values["masks_dir"],
             progress=bar_progress(report, "Images"),
         )
-        return {
-            "label_field": values["label_field"],
-            "left_alone": len(samples) - summary.images - len(summary.skipped),
-            "seconds": round(time.perf_counter() - start, 1),
-            **_counts(summary),
-        }
+        return masks_result(samples, values["label_field"], summary, time.perf_counter() - start)
 
     def show(self, ctx: foo.ExecutionContext, result: dict[str, Any]) -> Iterator[Any]:
         """See `RunOperator`."""
-        yield ctx.ops.reload_dataset()
-        fields = dict.fromkeys([*ctx.active_fields, result["label_field"]])
-        yield ctx.ops.set_active_fields([*fields])
-        samples = ctx.target_view(require_flat=True).view()
-        if samples != ctx.view:
-            yield ctx.ops.set_view(samples)
+        return show_masks(ctx, result)
 
     def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
         """See `RunOperator`."""
-        outputs.md(_sentence(result), name="summary")
-        if result["without"]:
-            table(
-                outputs,
-                "without",
-                {"images": "Images", "reason": "Why they have no masks"},
-                "Images without masks",
-            )
-        if result["skipped"]:
-            table(outputs, "skipped", {"path": "Image", "reason": "Why"}, "Images skipped")
-
-
-def _counts(summary: Summary) -> dict[str, Any]:
-    return {
-        "images": summary.images,
-        "masks": summary.masks,
-        "without": [
-            {"reason": NoMasks(reason).explanation, "images": str(count)}
-            for reason, count in summary.reasons.most_common()
-        ],
-        "skipped_count": len(summary.skipped),
-        "skipped": [image._asdict() for image in summary.skipped[:20]],
-    }
-
-
-def _sentence(result: dict[str, Any]) -> str:
-    text = (
-        f"**{result['masks']} masks** on {result['images']} images are in the field "
-        f"`{result['label_field']}`, after {result['seconds']} seconds."
-    )
-    if result["left_alone"]:
-        text += f" {result['left_alone']} images had masks already and were left alone."
-    if result["skipped_count"]:
-        text += f" {result['skipped_count']} images could not be read."
-    return text
+        describe_masks(outputs, result)
 
 
 def _ask_backbone(form: Form) -> None:
@@ -166,25 +121,6 @@ def _ask_backbone(form: Form) -> None:
         weights = form.values["weights"] = str(Path(weights).expanduser())
     if form.check("backbone", lambda: check_backbone(backbone or "")):
         form.check("weights", lambda: check_backbone(backbone, weights))
-
-
-def _ask_field(form: Form, samples: Any, method: str) -> None:
-    field = form.text(
-        "label_field",
-        method,
-        detections_fields(samples),
-        label="Label field",
-        description="The field to write the masks to",
-    )
-    correct = form.check("label_field", lambda: check_label_field(samples, field or ""))
-    if correct and samples.has_field(field):
-        form.flag(
-            "overwrite",
-            label="Overwrite",
-            description=f"Make all masks in {field} anew; else only images that lack them are done",
-        )
-    else:
-        form.values["overwrite"] = False
 
 
 def _ask_parameters(form: Form, method: str) -> None:

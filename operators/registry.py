@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import fiftyone.operators as foo
 
+from .apply_detector import ApplyDetector
 from .evaluate_masks import EvaluateMasks
 from .export_coco import ExportCoco
 from .generate_masks import GenerateMasks
 from .load_benchmark import LoadBenchmark
 from .stop_run import StopRun
+from .train_detector import TrainDetector
 
 OPERATORS: tuple[type[foo.Operator], ...] = (
     GenerateMasks,
     EvaluateMasks,
+    TrainDetector,
+    ApplyDetector,
     LoadBenchmark,
     ExportCoco,
     StopRun,

@@ -21,6 +21,7 @@ from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
+
 from fiftyone_promerge.training.checkpoint import CheckpointError
 from fiftyone_promerge.training.detectron2_engine import ARCHITECTURES, _to_inputs, load
 from fiftyone_promerge.training.detectron2_models import DropLossOutputLayers, model_config

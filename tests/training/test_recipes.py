@@ -6,6 +6,7 @@ import dataclasses
 import json
 
 import pytest
+
 from fiftyone_promerge.training.recipes import RECIPES, Recipe, RecipeError, find_recipe
 
 CUTLER = find_recipe("cutler")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fiftyone_promerge.training.records import (
     Record,
     RecordError,
@@ -16,7 +17,6 @@ from fiftyone_promerge.training.records import (
     mask_from_rle,
     write_records,
 )
-
 from promerge_core.masks import encode_rle
 
 

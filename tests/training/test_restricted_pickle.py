@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from fiftyone_promerge.training.checkpoint import CheckpointError
 from fiftyone_promerge.training.restricted_pickle import read_weights
 

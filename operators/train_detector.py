@@ -1,0 +1,126 @@
+"""The operator `train_detector`: ProMerge+ or CutLER from the labelled view."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from fiftyone_promerge.coco import check_detections_field
+from fiftyone_promerge.detectors import train_detector
+from fiftyone_promerge.training import ENGINES, RECIPES
+from promerge_core import PromergeError
+
+from .forms import Form, check_output_folder, check_readable, detections_fields
+from .run_operator import RunOperator
+from .running import Report
+
+_RECIPES = {
+    "promerge_plus": "ProMerge+: one round",
+    "cutler": "CutLER: one round and two of self-training",
+    "smoke": "Smoke: minutes on a laptop, to see that all works",
+}
+
+
+class TrainDetector(RunOperator):
+    """Trains a class-agnostic detector on masks that no human drew."""
+
+    name = "train_detector"
+    label = "Train a detector (ProMerge+)"
+    description = "Train a class-agnostic Mask R-CNN on the masks of a field: ProMerge+ or CutLER"
+    icon = "model_training"
+    delegated = True
+
+    def form(self, ctx: foo.ExecutionContext) -> Form:
+        """See `RunOperator`."""
+        form = Form(ctx)
+        _ask_data(form, ctx.target_view(require_flat=True))
+        form.choice("recipe", RECIPES, "promerge_plus", _RECIPES, label="Recipe")
+        form.choice("engine", ENGINES, "torchvision", label="Engine")
+        form.choice(
+            "architecture", ["mask_rcnn", "cascade_mask_rcnn"], "mask_rcnn", label="Architecture"
+        )
+        weights = form.text(
+            "weights",
+            label="Initial weights",
+            description="A ResNet-50 to begin with, or random; empty: DINO's are downloaded",
+        )
+        if weights not in (None, "random"):
+            form.check("weights", lambda: check_readable(weights))
+            form.values["weights"] = str(Path(weights).expanduser())
+        form.number("devices", 1, 1, 1024, label="Devices", description="GPUs of this machine")
+        form.number("num_workers", 2, 0, 256, label="Workers", description="Processes a device")
+        return form
+
+    def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:
+        """See `RunOperator`."""
+        return f"the training in {values['output_dir']}"
+
+    def work(
+        self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
+    ) -> dict[str, Any]:
+        """See `RunOperator`."""
+        start = time.perf_counter()
+        report(0, "Reading the masks")
+        last: dict[str, float] = {}
+
+        def progress(done: int, total: int, metrics: Mapping[str, float]) -> None:
+            last.update(metrics)
+            numbers = ", ".join(f"{name} {value:.3g}" for name, value in last.items())
+            report(done / total, f"Iteration {done} of {total}: {numbers}")
+
+        checkpoint = train_detector(
+            ctx.target_view(require_flat=True),
+            values.pop("label_field"),
+            output_dir=Path(values.pop("output_dir")).expanduser(),
+            progress=progress,
+            **values,
+        )
+        return {
+            "checkpoint": str(checkpoint),
+            "metrics": {name: round(value, 4) for name, value in last.items()},
+            "seconds": round(time.perf_counter() - start, 1),
+        }
+
+    def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
+        """See `RunOperator`."""
+        numbers = ", ".join(f"{name} {value}" for name, value in result["metrics"].items())
+        text = (
+            f"The detector is `{result['checkpoint']}`, after {result['seconds']} seconds; "
+            f"at the end: {numbers}. Put its masks into a field with *Apply a detector*."
+        )
+        outputs.md(text, name="summary")
+
+
+def _ask_data(form: Form, samples: Any) -> None:
+    fields = detections_fields(samples)
+    default = "promerge" if "promerge" in fields else next(iter(fields), None)
+    field = form.text(
+        "label_field",
+        default,
+        fields,
+        label="Label field",
+        description="The field of masks to train on",
+        required=default is None,
+    )
+    if field is not None:
+        form.check("label_field", lambda: _check_masks(samples, field))
+    folder = form.text(
+        "output_dir",
+        label="Output folder",
+        description="A folder of the run's own; a run that was stopped there goes on",
+        required=True,
+    )
+    if folder is not None:
+        form.check("output_dir", lambda: check_output_folder(folder))
+
+
+def _check_masks(samples: Any, field: str) -> None:
+    """Raises PromergeError where no image has a label to train on."""
+    check_detections_field(samples, field)
+    if not samples.exists(f"{field}.detections.0").limit(1).values("id"):
+        raise PromergeError(f"no image has a mask in {field!r}; make masks first")
