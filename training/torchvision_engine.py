@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from promerge_core import Mask, MissingExtraError
@@ -29,6 +30,7 @@ from .engine import Detector, Job, TrainingStoppedError, World
 from .recipes import Recipe
 from .records import RecordFile
 from .samples import Sample, Steps, TrainingSamples, open_record
+from .sync_norm import CPUSyncBatchNorm
 from .torchvision_model import MaskRCNN
 from .validation import average_precision
 
@@ -139,7 +141,7 @@ class DetectorModule(pl.LightningModule):
         self._found: dict[int, list[Mask]] = {}
         with torch.random.fork_rng():
             torch.manual_seed(job.recipe.seed)
-            self.model = MaskRCNN(job.recipe, job.schedule)
+            self.model = MaskRCNN(job.recipe, job.schedule, _norm(world))
         if job.detector is not None:
             load_state(self.model, read_checkpoint(job.detector).model, str(job.detector))
         elif job.weights is not None:
@@ -252,6 +254,12 @@ class DetectorModule(pl.LightningModule):
             metrics=_metrics(self.trainer),
             model=self.model.state_dict(),
         )
+
+
+def _norm(world: World) -> Callable[[int], nn.Module]:
+    """The normalisation to train with; for GPUs Lightning makes torch's synchronised one of it."""
+    on_cpus = world.world_size > 1 and not torch.cuda.is_available()
+    return CPUSyncBatchNorm if on_cpus else nn.BatchNorm2d
 
 
 class ValidationImages(Dataset[tuple[int, torch.Tensor]]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -47,15 +48,21 @@ class MaskRCNN(GeneralizedRCNN):
     Args:
         recipe: the numbers.
         schedule: those of the round.
+        norm: makes the normalisation of a number of channels, in the ResNet and the FPN.
     """
 
-    def __init__(self, recipe: Recipe, schedule: Round) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        schedule: Round,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    ) -> None:
         self.samplers = (
             SeededSampler(256, 0.5, recipe.seed),
             SeededSampler(recipe.proposals_per_image, 0.25, recipe.seed),
         )
         super().__init__(
-            _backbone(),
+            _backbone(norm),
             _proposal_network(recipe, schedule, self.samplers[0]),
             _heads(recipe, schedule, self.samplers[1]),
             _Transform(
@@ -259,14 +266,14 @@ class _Transform(GeneralizedRCNNTransform):
         return result
 
 
-def _backbone() -> BackboneWithFPN:
+def _backbone(norm: Callable[[int], nn.Module]) -> BackboneWithFPN:
     layers = {f"layer{number}": str(number - 1) for number in range(1, 5)}
     return BackboneWithFPN(
-        resnet50(weights=None),
+        resnet50(weights=None, norm_layer=norm),
         layers,
         [256, 512, 1024, 2048],
         _FPN_CHANNELS,
-        norm_layer=nn.BatchNorm2d,
+        norm_layer=norm,
     )
 
 
