@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     if not Path(path).is_file():
         raise CheckpointError(f"there is no checkpoint at {path}")
+    if not zipfile.is_zipfile(path):
+        raise OtherLayoutError(f"{path} is not a readable checkpoint")
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

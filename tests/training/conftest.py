@@ -1,0 +1,121 @@
+"""Fixtures of training: drawn images, a recipe of seconds, one trained run for many tests."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fiftyone_promerge.training import Record, mask_from_rle, train
+from fiftyone_promerge.training.recipes import RECIPES, SMOKE, Recipe
+from promerge_core.masks import encode_rle
+
+SIDE = 64
+
+TINY = dataclasses.replace(
+    SMOKE,
+    name="tiny",
+    rounds=(
+        dataclasses.replace(SMOKE.rounds[0], iterations=4, milestones=(3,)),
+        dataclasses.replace(
+            SMOKE.rounds[0],
+            iterations=2,
+            learning_rate=0.0,
+            milestones=(),
+            droploss_iou=None,
+            score_threshold=0.7,
+        ),
+    ),
+    num_images=10,
+    min_samples=0,
+    warmup_iterations=1,
+    short_sides=(SIDE,),
+    test_short_side=SIDE,
+    rpn_pre_nms=(50, 50),
+    rpn_test_proposals=20,
+    proposals_per_image=8,
+    validation_fraction=0.2,
+    validations=1,
+    checkpoints=2,
+)
+"""Half a dozen steps of two small images."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The order of sums, and so the last digit, depends on the number of threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    """The recipe `tiny`, by name."""
+    monkeypatch.setitem(RECIPES, TINY.name, TINY)
+    return TINY
+
+
+def draw_records(folder: Path, count: int = 10) -> list[Record]:
+    """Images of two bright boxes each on a dark ground, and their masks."""
+    records = []
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        image = rng.integers(0, 60, (SIDE, SIDE, 3), np.uint8)
+        masks = np.zeros((2, SIDE, SIDE), bool)
+        for half, mask in enumerate(masks):
+            top, left = rng.integers(2, 20), rng.integers(2, 10) + 32 * half
+            mask[top : top + rng.integers(12, 40), left : left + rng.integers(8, 20)] = True
+            image[mask] = rng.integers(120, 255, 3)
+        path = folder / f"{number}.png"
+        Image.fromarray(image).save(path)
+        found = tuple(map(mask_from_rle, encode_rle(masks)))
+        records.append(Record(str(number), str(path), SIDE, SIDE, found))
+    return records
+
+
+@pytest.fixture(scope="session")
+def records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    """Ten drawn images."""
+    return draw_records(tmp_path_factory.mktemp("images"))
+
+
+OPTIONS: dict[str, Any] = {
+    "source": {"dataset": "drawn", "field": "boxes", "images": 10},
+    "recipe": "tiny",
+    "rounds": 1,
+    "weights": "random",
+    "num_workers": 0,
+}
+
+
+@pytest.fixture
+def run() -> Callable[..., Path]:
+    """`train` with the options of all these tests."""
+
+    def call(records: Any, folder: Path, **options: Any) -> Path:
+        return train(records, folder, **{**OPTIONS, **options})
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def trained(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """One undisturbed run: its checkpoint, and each call of its progress."""
+    calls = []
+
+    def progress(done: int, total: int, metrics: Any) -> None:
+        calls.append((done, total, dict(metrics)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(RECIPES, TINY.name, TINY)
+        folder = tmp_path_factory.mktemp("trained")
+        checkpoint = train(records, folder, progress=progress, **OPTIONS)
+    return checkpoint, calls

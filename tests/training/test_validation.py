@@ -1,0 +1,40 @@
+"""AP on records, where it is known."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from fiftyone_promerge.training.validation import average_precision
+
+
+def test_the_truth_itself_is_perfect(records):
+    assert average_precision(records, [list(r.masks) for r in records]) == {"AP": 1, "AP50": 1}
+
+
+def test_nothing_found_is_0(records):
+    assert average_precision(records, [[] for _ in records]) == {"AP": 0, "AP50": 0}
+
+
+def test_half_of_it_is_half(records):
+    found = [[record.masks[0]] for record in records]
+    # COCO's recall points from 0 to 0.5 are 51 of 101.
+    assert average_precision(records, found)["AP"] == pytest.approx(51 / 101)
+
+
+def test_what_lies_in_a_crowd_counts_as_nothing(records):
+    crowded = [
+        dataclasses.replace(record, masks=record.masks[:1], crowds=record.masks[1:])
+        for record in records
+    ]
+    found = [
+        [
+            dataclasses.replace(mask, score=score)
+            for mask, score in zip(r.masks, (0.5, 0.9), strict=True)
+        ]
+        for r in records
+    ]
+    assert average_precision(crowded, found)["AP"] == 1
+    wrong = [dataclasses.replace(record, masks=record.masks[:1]) for record in records]
+    assert average_precision(wrong, found)["AP"] < 1
