@@ -84,6 +84,8 @@ def train(job: Job) -> None:
     with warnings.catch_warnings():
         # Our loader begins at the step that the checkpoint was written at.
         warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
+        # Lightning's own use of torch, which no one who trains can change.
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")
         trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
     if world.rank == 0:
         save_checkpoint(job.output, module.checkpoint())
@@ -309,7 +311,7 @@ class _Progress(pl.Callback):
 
 def _save(trainer: pl.Trainer, path: Path) -> None:
     try:
-        trainer.save_checkpoint(path)
+        trainer.save_checkpoint(path, weights_only=False)
     except OSError as error:
         raise CheckpointError(
             f"{path} cannot be written: {error.strerror}; the checkpoint before it is kept"
