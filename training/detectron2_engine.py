@@ -24,7 +24,7 @@ from .checkpoint import (
     save_checkpoint,
 )
 from .engine import Detector, Job, TrainingStoppedError, World
-from .recipes import Recipe
+from .recipes import Recipe, Round
 from .samples import Sample, Steps, TrainingSamples, open_record
 from .validation import average_precision
 
@@ -44,7 +44,7 @@ from detectron2.solver import LRMultiplier, WarmupParamScheduler
 from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
 from detectron2.structures import BitMasks, Boxes, Instances
 from detectron2.utils import comm
-from fvcore.common.param_scheduler import MultiStepParamScheduler
+from fvcore.common.param_scheduler import MultiStepParamScheduler, ParamScheduler
 
 from .detectron2_hooks import (
     Checkpointer,
@@ -205,19 +205,14 @@ def _hooks(
 ) -> list[d2.HookBase | None]:
     """detectron2's hooks in its own order, between the seed of a step and its report."""
     recipe, iterations = job.recipe, job.schedule.iterations
-    rates = MultiStepParamScheduler(
-        [recipe.gamma**passed for passed in range(len(job.schedule.milestones) + 1)],
-        milestones=list(job.schedule.milestones),
-        num_updates=iterations,
-    )
-    rates = WarmupParamScheduler(rates, recipe.warmup_factor, recipe.warmup_iterations / iterations)
+    rates = LRMultiplier(trainer.optimizer, _rates(recipe, job.schedule), iterations)
     precise_steps = min(_PRECISE_BN_STEPS, math.ceil(iterations / 10))
     writers = d2.default_writers(str(job.folder), iterations) if world.rank == 0 else []
     hooks = d2.hooks
     return [
         SeedSteps(recipe.seed, world.rank),
         hooks.IterationTimer(),
-        hooks.LRScheduler(scheduler=LRMultiplier(trainer.optimizer, rates, iterations)),
+        hooks.LRScheduler(scheduler=rates),
         hooks.PreciseBN(0, trainer.model, _loader(job, world, precise_steps), precise_steps),
         hooks.PeriodicCheckpointer(checkpointer, math.ceil(iterations / recipe.checkpoints)),
         hooks.EvalHook(
@@ -228,12 +223,25 @@ def _hooks(
     ]
 
 
+def _rates(recipe: Recipe, schedule: Round) -> ParamScheduler:
+    """The learning rate relative to the full one, by the share of the round that is done."""
+    steps = MultiStepParamScheduler(
+        [recipe.gamma**passed for passed in range(len(schedule.milestones) + 1)],
+        milestones=list(schedule.milestones),
+        num_updates=schedule.iterations,
+    )
+    warmup = min(recipe.warmup_iterations / schedule.iterations, 1.0)
+    return WarmupParamScheduler(steps, recipe.warmup_factor, warmup)
+
+
 def _loader(job: Job, world: World, iterations: int, first: int = 0) -> DataLoader:
     return DataLoader(
         TrainingSamples(job.records, job.split.train, job.recipe, job.schedule),
         batch_sampler=Steps(iterations, job.recipe.batch_size, world.rank, world.world_size, first),
         num_workers=job.num_workers,
         collate_fn=_to_inputs,
+        # By default it draws from the global random numbers, which a resumed run would feel.
+        generator=torch.Generator(),
     )
 
 
