@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
@@ -122,5 +123,6 @@ def _ask_data(form: Form, samples: Any) -> None:
 def _check_masks(samples: Any, field: str) -> None:
     """Raises PromergeError where no image has a label to train on."""
     check_detections_field(samples, field)
-    if not samples.exists(f"{field}.detections.0").limit(1).values("id"):
+    with_masks = samples.match(fo.ViewField(f"{field}.detections").length() > 0)
+    if not with_masks.limit(1).values("id"):
         raise PromergeError(f"no image has a mask in {field!r}; make masks first")

@@ -231,13 +231,13 @@ class App:
         self.prompt.get_by_role("button", name="Execute").click()
 
     def output(self) -> str:
-        """Waits for the end of the operator; the text of its output."""
-        # Not by its role: below the progress bar, it is hidden from assistive technology.
-        self.prompt.locator("button", has_text="Close").wait_for()
+        """Waits for the end of the operator; the text of its output, which is then closed."""
+        self.prompt.wait_for(state="detached")
         done = self.page.get_by_role("button", name="Done")
-        if done.count():
-            done.click()
-        return self.prompt.inner_text()
+        dialog = self.page.get_by_role("dialog").filter(has=done)
+        text = dialog.inner_text()
+        done.click()
+        return text
 
     def open_panel(self, name: str) -> Locator:
         """Opens the panel of this name from the menu of panels; its content."""

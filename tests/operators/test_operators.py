@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -273,3 +274,87 @@ def test_benchmark_is_loaded_and_opened(app, photos, photo_files, tmp_path):
         "there is no /no/such/folder"
         in wrong(app.form("load_benchmark", photos, missing))["images_dir"]
     )
+
+
+@pytest.fixture
+def tiny_recipe(monkeypatch):
+    """The recipe `smoke`, in six steps of two small images."""
+    from fiftyone_promerge.training.recipes import RECIPES, SMOKE
+
+    schedule = dataclasses.replace(SMOKE.rounds[0], iterations=6, milestones=(4,))
+    tiny = dataclasses.replace(
+        SMOKE,
+        rounds=(schedule,),
+        num_images=4,
+        batch_size=2,
+        images_per_device=2,
+        min_samples=12,
+        warmup_iterations=1,
+        short_sides=(64,),
+        test_short_side=64,
+        rpn_pre_nms=(50, 50),
+        rpn_test_proposals=20,
+        proposals_per_image=8,
+        validations=1,
+        checkpoints=6,
+    )
+    monkeypatch.setitem(RECIPES, "smoke", tiny)
+
+
+def test_a_training_can_be_stopped_resumed_and_applied(app, photos, tiny_recipe, tmp_path):
+    app.run("generate_masks", photos, QUICK)
+    params = {"recipe": "smoke", "weights": "random", "num_workers": 0, "label_field": "promerge"}
+    params["output_dir"] = str(tmp_path / "run")
+    stream = app.stream("train_detector", photos, params)
+    for message in stream:
+        if message.body.params.get("label", "").startswith("Iteration"):
+            break
+    name = app.form("stop_run", photos)["name"]["type"]["values"][0]
+    app.stream("stop_run", photos, {"name": name})
+    _, result = app.read(stream)
+    assert "was stopped; what was done is kept" in result["error"]
+    invoked, result = app.run("train_detector", photos, params)
+    labels = [p["label"] for n, p in invoked if n.endswith("set_progress")]
+    first = next(label for label in labels if label.startswith("Iteration"))
+    assert not first.startswith("Iteration 1 "), "it began anew"
+    assert "loss" in result["metrics"]
+    checkpoint = result["checkpoint"]
+    assert checkpoint in app.shown(invoked)["summary"]["default"]
+    form = app.form("apply_detector", photos)
+    assert [c["value"] for c in form["checkpoint"]["view"]["choices"]] == [checkpoint]
+    _, result = app.run("apply_detector", photos, {"checkpoint": checkpoint, "num_workers": 0})
+    assert result["images"] == 4
+    assert photos.get_run_info("promerge_plus").config.method == "detector"
+
+
+@pytest.mark.parametrize(
+    ("operator", "params", "property_name", "said"),
+    [
+        ("train_detector", {"label_field": "note"}, "label_field", "not Detections"),
+        ("train_detector", {"label_field": "nothing"}, "label_field", "no field 'nothing'"),
+        ("train_detector", {"output_dir": "run"}, "output_dir", "no absolute path"),
+        ("train_detector", {"weights": "/no/such.pth"}, "weights", "there is no /no/such.pth"),
+        ("train_detector", {"devices": 0}, "devices", "between 1 and 1024"),
+        ("apply_detector", {"checkpoint": "/no/such.pt"}, "checkpoint", "there is no"),
+        ("apply_detector", {"label_field": "note"}, "label_field", "holds Classification"),
+    ],
+)
+def test_forms_of_detectors_say_what_is_wrong(app, photos, operator, params, property_name, said):
+    assert said in wrong(app.form(operator, photos, params))[property_name]
+
+
+def test_a_training_needs_masks(app, photos):
+    import fiftyone as fo
+
+    photos.set_values("empty", [fo.Detections()] * 4)
+    message = wrong(app.form("train_detector", photos, {"label_field": "empty"}))["label_field"]
+    assert "no image has a mask in 'empty'" in message
+
+
+def test_a_file_that_is_no_checkpoint_is_one_sentence(app, photos, tmp_path):
+    path = tmp_path / "detector.pt"
+    path.write_text("nothing")
+    _, result = app.run("apply_detector", photos, {"checkpoint": str(path)})
+    assert "detector.pt" in result["error"]
+    assert "Traceback" not in result["error"]
+    assert not photos.has_field("promerge_plus")
