@@ -60,9 +60,9 @@ def train_detector(
         batch_size: images in a step, on all devices together; None follows the devices.
         devices: devices of this machine to train on.
         num_workers: processes a device that read images.
-        progress: is called after each iteration with the iterations done, those of all rounds,
-            and the latest metrics by name. To stop, raise in it: the last checkpoint is written,
-            and what it raised is raised here.
+        progress: is called after each iteration, and while labels for a next round are made,
+            with the iterations done, those of all rounds, and the latest metrics by name. To
+            stop, raise in it: the last checkpoint is written, and what it raised is raised here.
 
     Returns:
         the checkpoint, for `load_detector`.

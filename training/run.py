@@ -114,8 +114,8 @@ def train(
         batch_size: images in a step, on all devices together; None follows the devices.
         devices: devices of this machine to train on; torchrun's, where it started us.
         num_workers: processes a device that read images.
-        progress: is called after each iteration. To stop, raise in it: the last checkpoint is
-            written, and what it raised is raised here.
+        progress: is called after each iteration, and while labels for a next round are made. To
+            stop, raise in it: the last checkpoint is written, and what it raised is raised here.
 
     Returns:
         the checkpoint of the last round.

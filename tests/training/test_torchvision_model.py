@@ -75,7 +75,9 @@ def test_dinos_weights_load_in_every_wrapping(resnet, model, tmp_path, wrapping)
 def test_another_networks_weights_are_one_sentence(resnet, model, tmp_path):
     path = tmp_path / "other.pth"
     torch.save({**resnet, "conv1.weight": torch.zeros(8, 3, 7, 7)}, path)
-    with pytest.raises(PromergeError, match=r"other\.pth is of another arch.*shape \(conv1\.weight"):
+    with pytest.raises(
+        PromergeError, match=r"other\.pth is of another arch.*shape \(conv1\.weight"
+    ):
         load_resnet(model, path)
 
 
