@@ -9,14 +9,13 @@ import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
-import timm
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
-from timm.models import is_model_pretrained
 from torch import nn
 
 from .errors import PromergeError
@@ -273,7 +272,7 @@ def check_backbone(name: str, weights: str | Path | None = None) -> None:
             f"unknown backbone {name!r}; known are {', '.join(BACKBONES)}, and any timm ViT as "
             f"timm:<name>"
         )
-    if timm_name is not None and not timm.is_model(timm_name):
+    if timm_name is not None and not _timm().is_model(timm_name):
         raise BackboneError(f"timm has no model {timm_name!r}; see timm.list_models('vit_*')")
     if weights is None:
         return
@@ -315,11 +314,18 @@ BACKBONES: dict[str, Callable[[str, torch.dtype, str | Path | None], Backbone]] 
 }
 
 
+def _timm() -> ModuleType:
+    """Imported when a ViT is asked for: it takes seconds, which every process would pay."""
+    import timm
+
+    return timm
+
+
 def _create_model(
     name: str, timm_name: str, weights: str | Path | None, options: dict[str, Any]
 ) -> nn.Module:
     """A timm model with the pretrained weights of its name, or with a local file's."""
-    if weights is None and not is_model_pretrained(timm_name):
+    if weights is None and not _timm().models.is_model_pretrained(timm_name):
         raise BackboneError(
             f"timm has no pretrained weights for {timm_name}; bring its state dict as .pth or "
             f".safetensors and pass it with --weights FILE (weights=FILE in Python)"
@@ -328,7 +334,7 @@ def _create_model(
     # The hub's client announces each of its retries; the error at the end says all of it.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
-        model = timm.create_model(timm_name, pretrained=state is None, num_classes=0, **options)
+        model = _timm().create_model(timm_name, pretrained=state is None, num_classes=0, **options)
     except TypeError as error:
         raise BackboneError(f"{timm_name} is not a vision transformer timm can resize") from error
     except (OSError, RuntimeError) as error:
