@@ -3,8 +3,8 @@
 import sys
 
 import pytest
-from fiftyone_promerge.training.engine import find_engine
 
+from fiftyone_promerge.training.engine import find_engine
 from promerge_core import MissingExtraError
 
 
