@@ -8,6 +8,7 @@ from .apply_detector import ApplyDetector
 from .evaluate_masks import EvaluateMasks
 from .export_coco import ExportCoco
 from .generate_masks import GenerateMasks
+from .inspector import Inspector
 from .load_benchmark import LoadBenchmark
 from .stop_run import StopRun
 from .train_detector import TrainDetector
@@ -20,4 +21,5 @@ OPERATORS: tuple[type[foo.Operator], ...] = (
     LoadBenchmark,
     ExportCoco,
     StopRun,
+    Inspector,
 )
