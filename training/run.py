@@ -77,8 +77,10 @@ class Settings:
         """All that must stay the same when a run is resumed, by name."""
         values = dataclasses.asdict(self)
         del values["rounds"], values["num_workers"]
-        recipe = values.pop("recipe")
-        return {**values, **values.pop("source"), "recipe": recipe.pop("name"), **recipe}
+        source, recipe = values.pop("source"), values.pop("recipe")
+        schedules = recipe.pop("rounds")  # last: what they follow from says more
+        name = recipe.pop("name")
+        return {**values, **source, "recipe": name, **recipe, "rounds": schedules}
 
 
 def train(

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from promerge_core import Mask, MissingExtraError
+from promerge_core import ImageError, Mask, MissingExtraError
 from promerge_core.backbones import read_state_dict
 
 from .checkpoint import (
@@ -42,6 +42,8 @@ except ImportError as error:
     raise MissingExtraError(
         "training needs PyTorch Lightning: pip install 'fiftyone-promerge[train]'"
     ) from error
+
+logger = logging.getLogger(__name__)
 
 ARCHITECTURES = ("mask_rcnn",)
 
@@ -222,11 +224,11 @@ class DetectorModule(pl.LightningModule):
         self.log_dict(losses)
         return loss
 
-    def validation_step(self, batch: list[tuple[int, torch.Tensor]], batch_idx: int) -> None:
-        """Keeps what is found in an image."""
-        found = self.model([_scaled(image) for _, image in batch])
-        for (position, _), masks in zip(batch, found, strict=True):
-            self._found[position] = masks["masks"]
+    def validation_step(self, batch: list[tuple[int, torch.Tensor | None]], batch_idx: int) -> None:
+        """Keeps what is found in an image that can be read."""
+        for position, image in batch:
+            if image is not None:
+                self._found[position] = self.model([_scaled(image)])[0]["masks"]
 
     def on_validation_epoch_end(self) -> None:
         """Gathers what all processes found and measures AP."""
@@ -264,7 +266,7 @@ def _norm(world: World) -> Callable[[int], nn.Module]:
     return CPUSyncBatchNorm if on_cpus else nn.BatchNorm2d
 
 
-class ValidationImages(Dataset[tuple[int, torch.Tensor]]):
+class ValidationImages(Dataset[tuple[int, torch.Tensor | None]]):
     """Images to measure AP on, at their own size.
 
     Args:
@@ -279,10 +281,14 @@ class ValidationImages(Dataset[tuple[int, torch.Tensor]]):
     def __len__(self) -> int:
         return len(self._positions)
 
-    def __getitem__(self, index: int) -> tuple[int, torch.Tensor]:
-        """Position of a record, and its image as a uint8 tensor [3, H, W]."""
+    def __getitem__(self, index: int) -> tuple[int, torch.Tensor | None]:
+        """Position of a record, and its image as a uint8 tensor [3, H, W] where it can be read."""
         position = int(self._positions[index])
-        pixels = np.array(open_record(self._records[position]))
+        try:
+            pixels = np.array(open_record(self._records[position]))
+        except ImageError as error:
+            logger.warning("passed over in validation: %s", error)
+            return position, None
         return position, torch.from_numpy(pixels).permute(2, 0, 1)
 
 

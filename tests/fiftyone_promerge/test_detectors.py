@@ -1,0 +1,260 @@
+"""Detectors from a view's masks, and their masks back in the dataset."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+SIDE = 64
+
+
+@pytest.fixture(autouse=True)
+def tiny_recipe(monkeypatch):
+    """The recipe `tiny`: a step of two small images in each of two rounds."""
+    from fiftyone_promerge.training.recipes import RECIPES, SMOKE
+
+    first = dataclasses.replace(SMOKE.rounds[0], iterations=1, milestones=())
+    recipe = dataclasses.replace(
+        SMOKE,
+        name="tiny",
+        rounds=(first, dataclasses.replace(first, droploss_iou=None, score_threshold=0.99)),
+        num_images=4,
+        min_samples=0,
+        short_sides=(SIDE,),
+        test_short_side=SIDE,
+        proposals_per_image=8,
+        validations=1,
+        checkpoints=1,
+    )
+    monkeypatch.setitem(RECIPES, "tiny", recipe)
+
+
+def add_images(dataset, folder, count=4, field="boxes"):
+    """Images with one box each; the last has none, the first a crowd as well."""
+    import fiftyone as fo
+
+    for number in range(count):
+        image = np.full((50, 70, 3), 20 + number, np.uint8)
+        image[10:40, 10 + number : 30 + number] = 220
+        path = str(folder / f"{number}.png")
+        Image.fromarray(image).save(path)
+        detections = []
+        if number < count - 1:
+            box = [(10 + number) / 70, 0.2, 20 / 70, 0.6]
+            mask = np.ones((30, 20), bool)
+            detections.append(fo.Detection(label="object", bounding_box=box, mask=mask))
+        if number == 0:
+            mask = np.ones((5, 7), bool)
+            crowd = fo.Detection(bounding_box=[0, 0, 0.1, 0.1], mask=mask, iscrowd=1)
+            detections.append(crowd)
+        sample = fo.Sample(filepath=path)
+        sample[field] = fo.Detections(detections=detections)
+        dataset.add_sample(sample)
+    return dataset
+
+
+@pytest.fixture
+def dataset(make_dataset, tmp_path):
+    return add_images(make_dataset(), tmp_path)
+
+
+@pytest.fixture
+def train(database, one_thread):
+    """train_detector with what all these tests have in common."""
+    from fiftyone_promerge import train_detector
+
+    options = {"recipe": "tiny", "weights": "random", "num_workers": 0}
+    return lambda samples, field="boxes", **more: train_detector(
+        samples, field, **{**options, **more}
+    )
+
+
+def test_records_are_the_views_masks_pixel_by_pixel(dataset):
+    from fiftyone_promerge.detectors import view_records
+    from fiftyone_promerge.labels import detection_to_mask
+
+    dataset.compute_metadata()
+    records = list(view_records(dataset, "boxes"))
+    assert [record.key for record in records] == dataset.values("id")
+    assert [record.path for record in records] == dataset.values("filepath")
+    assert [len(record.masks) for record in records] == [1, 1, 1, 0]
+    assert [len(record.crowds) for record in records] == [1, 0, 0, 0]
+    for record, sample in zip(records, dataset, strict=True):
+        for mask, detection in zip(record.masks, sample.boxes.detections, strict=False):
+            assert np.array_equal(mask.to_array(), detection_to_mask(detection, 70, 50))
+
+
+def test_train_predict_and_the_labels_of_a_round(dataset, train, tmp_path):
+    import fiftyone_promerge as fop
+
+    calls = []
+    checkpoint = train(
+        dataset, output_dir=tmp_path / "run", progress=lambda *call: calls.append(call)
+    )
+    # Once after each iteration, and once while the second round's labels were made.
+    assert [call[:2] for call in calls] == [(1, 2), (1, 2), (2, 2)]
+
+    # Nothing is as sure as 0.99 after one step, so the second round's labels are the first's.
+    assert dataset.count("boxes_round1") == 4
+    new, old = (
+        [[one.mask.tolist() for one in label.detections if not getattr(one, "iscrowd", 0)]
+         for label in dataset.values(field)]
+        for field in ("boxes_round1", "boxes")
+    )  # fmt: skip
+    assert new == old
+
+    run = dataset.get_run_info("boxes_detector").config
+    assert run.checkpoint == str(checkpoint)
+    assert run.source == {"dataset": dataset.name, "field": "boxes", "images": 4}
+    assert run.options["recipe"] == "tiny"
+
+    model = fop.load_detector(checkpoint, device="cpu")
+    dataset.apply_model(model, label_field="found", batch_size=3, num_workers=2)
+    record = dataset.get_run_info("found").config
+    assert (record.method, record.weights) == ("detector", str(checkpoint))
+    images = [np.asarray(Image.open(path)) for path in dataset.values("filepath")]
+    expected = model.detector.predict(images[:3]) + model.detector.predict(images[3:])
+    for sample, masks in zip(dataset, expected, strict=True):
+        detections = sample.found.detections
+        assert [one.confidence for one in detections] == [mask.score for mask in masks]
+        for detection, mask in zip(detections, masks, strict=True):
+            height, width = detection.mask.shape
+            x, y = (
+                round(side * of) for side, of in zip(detection.bounding_box, (70, 50), strict=False)
+            )
+            assert np.array_equal(detection.mask, mask.to_array()[y : y + height, x : x + width])
+            assert detection.mask.sum() == mask.area
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A detector with its initial weights, whose second image is brighter than it has seen."""
+    from fiftyone_promerge.training.checkpoint import Checkpoint, save_checkpoint
+    from fiftyone_promerge.training.recipes import RECIPES
+    from fiftyone_promerge.training.torchvision_model import MaskRCNN
+
+    recipe = RECIPES["tiny"]
+    torch.manual_seed(0)
+    model = MaskRCNN(recipe, recipe.rounds[0]).state_dict()
+    path = tmp_path / "initial.pt"
+    values = ("torchvision", "mask_rcnn", recipe.to_dict(), 0, {}, {}, {}, model)
+    save_checkpoint(path, Checkpoint(*values))
+    return path
+
+
+def test_a_broken_image_is_skipped_and_the_others_are_not(dataset, checkpoint, broken, one_thread):
+    import fiftyone as fo
+
+    import fiftyone_promerge as fop
+
+    dataset.add_sample(fo.Sample(filepath=broken))
+    model = fop.load_detector(checkpoint, device="cpu")
+    summary = fop.generate_masks(dataset, model, "found", batch_size=5, num_workers=0)
+    assert [image.path for image in summary.skipped] == [broken]
+    assert [label is not None for label in dataset.values("found")] == [True] * 4 + [False]
+
+
+def test_a_field_of_another_detector_is_not_mixed_with(dataset, checkpoint, one_thread, tmp_path):
+    import fiftyone_promerge as fop
+    from fiftyone_promerge.generation import FieldError
+
+    model = fop.load_detector(checkpoint, device="cpu")
+    fop.generate_masks(dataset[:2], model, "found", num_workers=0)
+    assert fop.generate_masks(dataset[:2], model, "found", num_workers=0).images == 0
+    from fiftyone_promerge.training.checkpoint import read_checkpoint, save_checkpoint
+
+    changed = dataclasses.replace(read_checkpoint(checkpoint), metrics={"AP": 1.0})
+    save_checkpoint(checkpoint, changed)
+    other = fop.load_detector(checkpoint, device="cpu")
+    with pytest.raises(FieldError, match="were made with sha256"):
+        fop.generate_masks(dataset, other, "found", num_workers=0)
+
+
+def test_a_stopped_training_keeps_what_is_done(dataset, train, tmp_path):
+    def stop(done, total, metrics):
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        train(dataset, output_dir=tmp_path / "run", rounds=1, progress=stop)
+    assert dataset.get_run_info("boxes_detector").config.checkpoint is None
+    checkpoint = train(dataset, output_dir=tmp_path / "run", rounds=1)
+    assert dataset.get_run_info("boxes_detector").config.checkpoint == str(checkpoint)
+
+
+# Bad input --------------------------------------------------------------------------------------
+
+
+def test_bad_views_are_one_sentence(dataset, train, tmp_path):
+    import fiftyone as fo
+
+    from promerge_core import PromergeError
+
+    empty = dataset.clone()
+    for sample in empty:
+        sample.boxes = fo.Detections()
+        sample.save()
+    boxes = dataset.clone()
+    sample = boxes.first()
+    sample.boxes.detections[0].mask = None
+    sample.save()
+    thin = dataset.clone()
+    for sample in thin.iter_samples(autosave=True):
+        for detection in sample.boxes.detections:
+            detection.mask = np.zeros(detection.mask.shape, bool)
+    cases = [
+        (dataset, "nothing", "There is no field 'nothing'"),
+        (dataset, "filepath", "holds StringField, not Detections"),
+        (dataset.limit(1), "boxes", "1 of the 1 images have masks: training needs at least two"),
+        (dataset.limit(0), "boxes", "0 of the 0 images have masks"),
+        (empty, "boxes", "0 of the 4 images have masks"),
+        (thin, "boxes", "0 of the 4 images have masks"),
+        (boxes, "boxes", "has no mask: a detector is trained on masks"),
+    ]
+    for number, (view, field, message) in enumerate(cases):
+        with pytest.raises(PromergeError, match=message) as caught:
+            train(view, field, output_dir=tmp_path / f"run{number}")
+        assert "\n" not in str(caught.value)
+    for clone in (empty, boxes, thin):
+        clone.delete()
+
+
+def test_the_command_turns_bad_input_into_one_sentence(dataset, tmp_path):
+    dataset.persistent = True
+    (tmp_path / "detector.pt").write_text("words")
+    commands = [
+        (["train", "no-such-dataset"], "there is no FiftyOne dataset 'no-such-dataset'"),
+        (["train", dataset.name, "--weights", "gone.pth"], "there is no weights file at gone.pth"),
+        (["predict", dataset.name, "--checkpoint", "gone.pt"], "no checkpoint at gone.pt"),
+        (["predict", dataset.name, "--checkpoint", "detector.pt"], "detector.pt"),
+    ]
+    script = (
+        "import sys, rich_click\n"
+        "from fiftyone_promerge.cli import main\n"
+        "for command in eval(sys.argv[1]):\n"
+        "    try:\n"
+        "        main(command, standalone_mode=False)\n"
+        "    except rich_click.ClickException as error:\n"
+        "        print(error.message)\n"
+    )
+    arguments = []
+    for command, _ in commands:
+        extra = ["--field", "boxes", "--output", "run"] if command[0] == "train" else []
+        arguments.append(command + extra)
+    done = subprocess.run(
+        [sys.executable, "-c", script, repr(arguments)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ,
+    )
+    lines = [line for line in done.stdout.splitlines() if line != "Computing metadata..."]
+    assert len(lines) == len(commands), done.stdout + done.stderr
+    for line, (_, message) in zip(lines, commands, strict=True):
+        assert message in line
