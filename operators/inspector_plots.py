@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from typing import Any
 
 import cv2
@@ -389,7 +390,7 @@ def _bars(x: list[float], y: list[int], axis: Plot) -> Plot:
             "margin": {"l": 44, "r": 12, "t": 12, "b": 32},
             "bargap": 0.05,
             "xaxis": {"fixedrange": True, "zeroline": False, **axis},
-            "yaxis": {"fixedrange": True},
+            "yaxis": {"fixedrange": True, "dtick": max(1, math.ceil(max(y, default=0) / 4))},
         },
         "config": _CONFIG,
     }
