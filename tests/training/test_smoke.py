@@ -1,6 +1,7 @@
 """The recipe `smoke` on real photos: the loss falls, and AP rises above an untrained detector's.
 
-It takes about a quarter of an hour of one core, so it runs when it is asked for: PROMERGE_SLOW_TESTS=1.
+It takes about a quarter of an hour of one core, so it runs when it is asked for:
+PROMERGE_SLOW_TESTS=1.
 """
 
 from __future__ import annotations
