@@ -129,7 +129,11 @@ def test_two_processes_train_what_one_does_with_the_doubled_batch(
         tiny_recipe.rounds[0], iterations=2, rpn_nms=1.0, rpn_train_proposals=5000
     )
     recipe = dataclasses.replace(
-        tiny_recipe, rounds=(every,), rpn_pre_nms=(5000, 50), proposals_per_image=5000
+        tiny_recipe,
+        rounds=(every,),
+        short_sides=(48,),
+        rpn_pre_nms=(5000, 50),
+        proposals_per_image=5000,
     )
     monkeypatch.setitem(RECIPES, "tiny", recipe)
     calls = []
