@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fiftyone.operators as foo
-from fiftyone.operators import types
 
 from fiftyone_promerge.detector_model import load_detector
-from fiftyone_promerge.generation import generate_masks
 
 from .forms import Form, ask_label_field, check_readable
-from .masks_output import describe_masks, masks_result, show_masks
-from .run_operator import RunOperator
-from .running import Report, bar_progress
+from .masks_operator import MasksOperator
+from .running import Report
 
 
-class ApplyDetector(RunOperator):
+class ApplyDetector(MasksOperator):
     """Predicts masks with a detector that was trained here, or with CutLER's code."""
 
     name = "apply_detector"
@@ -48,35 +43,13 @@ class ApplyDetector(RunOperator):
         form.text("device", "auto", ["auto", "cuda", "mps", "cpu"], label="Device")
         return form
 
-    def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:
-        """See `RunOperator`."""
-        return f"{values['label_field']} of {ctx.dataset.name}"
-
     def work(
         self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
     ) -> dict[str, Any]:
         """See `RunOperator`."""
-        start = time.perf_counter()
-        samples = ctx.target_view(require_flat=True)
         report(0, "Loading the detector")
-        summary = generate_masks(
-            samples,
-            load_detector(values["checkpoint"], values["device"]),
-            values["label_field"],
-            batch_size=values["batch_size"],
-            num_workers=values["num_workers"],
-            overwrite=values["overwrite"],
-            progress=bar_progress(report, "Images"),
-        )
-        return masks_result(samples, values["label_field"], summary, time.perf_counter() - start)
-
-    def show(self, ctx: foo.ExecutionContext, result: dict[str, Any]) -> Iterator[Any]:
-        """See `RunOperator`."""
-        return show_masks(ctx, result)
-
-    def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
-        """See `RunOperator`."""
-        describe_masks(outputs, result)
+        model = load_detector(values["checkpoint"], values["device"])
+        return self.write_masks(ctx, model, values, report)
 
 
 def _trained(ctx: foo.ExecutionContext) -> list[str]:

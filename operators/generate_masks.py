@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.generation import check_same_parameters, generate_masks
+from fiftyone_promerge.generation import check_same_parameters
 from fiftyone_promerge.model import load_model
 from fiftyone_promerge.runs import run_record
 from promerge_core.backbones import BACKBONES, check_backbone
 from promerge_core.methods import METHODS, method_config
 
 from .forms import Form, ask_label_field, check_output_folder
-from .masks_output import describe_masks, masks_result, show_masks
-from .run_operator import RunOperator
-from .running import Report, bar_progress
+from .masks_operator import MasksOperator
+from .running import Report
 
 _LABELS = {"promerge": "ProMerge", "maskcut": "MaskCut"}
 _MAIN = {
@@ -34,7 +31,7 @@ _MAIN = {
 }
 
 
-class GenerateMasks(RunOperator):
+class GenerateMasks(MasksOperator):
     """Makes instance masks for every image, without labels."""
 
     name = "generate_masks"
@@ -64,16 +61,10 @@ class GenerateMasks(RunOperator):
             form.check("label_field", lambda: _check_earlier(samples, form.values))
         return form
 
-    def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:
-        """See `RunOperator`."""
-        return f"{values['label_field']} of {ctx.dataset.name}"
-
     def work(
         self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
     ) -> dict[str, Any]:
         """See `RunOperator`."""
-        start = time.perf_counter()
-        samples = ctx.target_view(require_flat=True)
         report(0, f"Loading {values['backbone']}")
         model = load_model(
             values["backbone"],
@@ -83,25 +74,7 @@ class GenerateMasks(RunOperator):
             dtype=values["dtype"],
             **_parameters(values),
         )
-        summary = generate_masks(
-            samples,
-            model,
-            values["label_field"],
-            batch_size=values["batch_size"],
-            num_workers=values["num_workers"],
-            overwrite=values["overwrite"],
-            masks_dir=values["masks_dir"],
-            progress=bar_progress(report, "Images"),
-        )
-        return masks_result(samples, values["label_field"], summary, time.perf_counter() - start)
-
-    def show(self, ctx: foo.ExecutionContext, result: dict[str, Any]) -> Iterator[Any]:
-        """See `RunOperator`."""
-        return show_masks(ctx, result)
-
-    def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
-        """See `RunOperator`."""
-        describe_masks(outputs, result)
+        return self.write_masks(ctx, model, values, report, values["masks_dir"])
 
 
 def _ask_backbone(form: Form) -> None:

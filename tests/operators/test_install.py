@@ -125,9 +125,17 @@ def test_plugin_is_listed_with_all_its_operators(bare, plugin):
         "apply_detector",
         "load_benchmark",
         "export_coco",
-        "promerge_inspector",
     ):
         assert f"@promerge/promerge/{name}" in operators
+    panels = execute(
+        bare,
+        """
+        panels = [panel.uri for panel in foo.list_operators(type="panel")]
+        print()
+        print(json.dumps(panels))
+        """,
+    )
+    assert "@promerge/promerge/promerge_inspector" in panels
 
 
 def test_operator_makes_masks_with_workers(bare, plugin, photos):
