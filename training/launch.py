@@ -1,8 +1,9 @@
 """Several processes on one machine: torchrun in a child process, heard through files.
 
 A child process, and not threads or forks of this one: it works from scripts, notebooks and the
-App alike, and a crash in it is an error here. In its folder of the run, `progress.json` says how
-far it is, a file `stop` asks it to stop, and `failure.json` says why it ended.
+App alike, and a crash in it is an error here. Each process runs the module `process`. In the
+folder of the run `progress.json` says how far it is, a file `stop` asks it to stop, and
+`failure.json` says why it ended.
 """
 
 from __future__ import annotations
@@ -14,11 +15,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from promerge_core import PromergeError
-
-from .engine import TrainingError, TrainingStoppedError, World
+from .engine import TrainingError, TrainingStoppedError
 
 _POLL_SECONDS = 0.5
 
@@ -44,7 +42,7 @@ def launch(
     for name in ("stop", "failure.json", "progress.json"):
         (folder / name).unlink(missing_ok=True)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", str(devices), "-m", __name__, str(folder)]
+    command += ["--nproc-per-node", str(devices), "-m", f"{__package__}.process", str(folder)]
     paths = os.pathsep.join(path for path in sys.path if path)
     # A session of its own: Ctrl-C is for this process, which stops the others in good order.
     process = subprocess.Popen(
@@ -78,30 +76,3 @@ def _raise_failure(folder: Path, code: int) -> None:
             f"a training process ended with exit code {code}; its output says why, and the same "
             f"call goes on from the last checkpoint"
         )
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    """Writes JSON so that a reader never sees half of it."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(path)
-
-
-def main(folder: Path) -> None:
-    """What each process does."""
-    from .run import Settings, run_rounds
-
-    def report(done: int, metrics: Mapping[str, float]) -> None:
-        _write(folder / "progress.json", {"done": done, "metrics": dict(metrics)})
-
-    try:
-        run_rounds(Settings.load(folder / "run.json"), folder, report, (folder / "stop").exists)
-    except PromergeError as error:
-        if World.current().rank == 0:
-            stopped = isinstance(error, TrainingStoppedError)
-            _write(folder / "failure.json", {"stopped": stopped, "message": str(error)})
-        raise
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -126,7 +126,7 @@ class TorchvisionDetector(Detector):
 
 
 def _scaled(image: torch.Tensor) -> torch.Tensor:
-    return image.float() / 255
+    return image / 255
 
 
 class DetectorModule(pl.LightningModule):
@@ -220,8 +220,8 @@ class DetectorModule(pl.LightningModule):
         ]
         losses = self.model([_scaled(sample.image) for sample in batch], targets)
         loss = torch.stack(list(losses.values())).sum()
-        self.log("loss", loss, prog_bar=True)
-        self.log_dict(losses)
+        self.log("loss", loss, prog_bar=True, sync_dist=True)
+        self.log_dict(losses, sync_dist=True)
         return loss
 
     def validation_step(self, batch: list[tuple[int, torch.Tensor | None]], batch_idx: int) -> None:
@@ -243,7 +243,7 @@ class DetectorModule(pl.LightningModule):
             [found[position] for position in positions],
         )
         self._found = {}
-        self.log_dict(metrics, prog_bar=True, rank_zero_only=True)
+        self.log_dict(metrics, prog_bar=True, sync_dist=True)
 
     def checkpoint(self) -> Checkpoint:
         """The detector as it is now."""

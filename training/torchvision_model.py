@@ -145,12 +145,17 @@ def process_share(count: int, device: torch.device) -> torch.Tensor | float:
     return count * dist.get_world_size() / total.clamp(min=1)
 
 
+def _single(values: torch.Tensor) -> torch.Tensor:
+    """Half precision in single; single and double stay as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 class _ProposalHead(RPNHead):
     """The RPN's head in single precision: in half, a box is only exact to a pixel."""
 
     def forward(self, x: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         logits, deltas = super().forward(x)
-        return [one.float() for one in logits], [one.float() for one in deltas]
+        return [_single(one) for one in logits], [_single(one) for one in deltas]
 
 
 class _ProposalNetwork(RegionProposalNetwork):
@@ -185,7 +190,7 @@ class _Heads(RoIHeads):
             return super().forward(features, proposals, image_shapes)
         chosen, matched, labels, regression = self.select_training_samples(proposals, targets)
         boxes = self.box_head(self.box_roi_pool(features, chosen, image_shapes))
-        logits, deltas = (output.float() for output in self.box_predictor(boxes))
+        logits, deltas = (_single(output) for output in self.box_predictor(boxes))
         _, box_loss = fastrcnn_loss(logits, deltas, labels, regression)
         class_loss = self._class_loss(logits, deltas, chosen, labels, targets)
         share = process_share(len(logits), logits.device)

@@ -34,7 +34,7 @@ TINY = dataclasses.replace(
     ),
     num_images=10,
     min_samples=0,
-    warmup_iterations=1,
+    warmup_iterations=0,
     short_sides=(SIDE,),
     test_short_side=SIDE,
     rpn_pre_nms=(50, 50),

@@ -1,0 +1,44 @@
+"""What each process does that `launch` starts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from promerge_core import PromergeError
+
+from .engine import TrainingStoppedError, World
+from .run import Settings, run_rounds
+
+
+def main(folder: Path) -> None:
+    """Trains, and tells by files how it goes.
+
+    Args:
+        folder: of the run, with its settings and the records of the first round.
+    """
+
+    def report(done: int, metrics: Mapping[str, float]) -> None:
+        _write(folder / "progress.json", {"done": done, "metrics": dict(metrics)})
+
+    try:
+        run_rounds(Settings.load(folder / "run.json"), folder, report, (folder / "stop").exists)
+    except PromergeError as error:
+        if World.current().rank == 0:
+            stopped = isinstance(error, TrainingStoppedError)
+            _write(folder / "failure.json", {"stopped": stopped, "message": str(error)})
+        raise
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    """Writes JSON so that a reader never sees half of it."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
