@@ -134,16 +134,18 @@ def double_precision(tmp_path, monkeypatch):
 def test_two_processes_train_what_one_does_with_the_doubled_batch(
     run, records, tmp_path, double_precision, tiny_recipe, monkeypatch
 ):
-    # In single precision the norms, of eight values each, make much of the last digit.
-    schedule = dataclasses.replace(tiny_recipe.rounds[0], iterations=2)
-    recipe = dataclasses.replace(tiny_recipe, rounds=(schedule,), checkpoints=1)
+    # In single precision the norms, of a few values each, make much of the last digit. The images
+    # have fewer anchors and proposals than may be sampled, so each has another number of them.
+    recipe = dataclasses.replace(
+        tiny_recipe, short_sides=(32,), proposals_per_image=64, checkpoints=1
+    )
     monkeypatch.setitem(RECIPES, "tiny", recipe)
     one, two = (
-        read_checkpoint(run(records, tmp_path / str(devices), batch_size=2, devices=devices))
+        read_checkpoint(run(records, tmp_path / str(devices), batch_size=4, devices=devices))
         for devices in (1, 2)
     )
     assert one.metrics == pytest.approx(two.metrics, rel=1e-6)
-    assert_same(one.model, two.model, rtol=1e-9, atol=1e-11)
+    assert_same(one.model, two.model, rtol=1e-6, atol=1e-8)
 
 
 def test_rounds_are_chained_and_resumed_between_any_two_steps(trained, run, records, tmp_path):
