@@ -173,7 +173,7 @@ def _record(
         method="train_detector",
         source=source,
         options=options,
-        output_dir=str(output_dir),
+        output_dir=str(Path(output_dir).resolve()),
         checkpoint=None if checkpoint is None else str(checkpoint),
         version=package_version(),
     )

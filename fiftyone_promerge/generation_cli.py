@@ -24,7 +24,14 @@ from promerge_core.coco import (
 )
 from promerge_core.methods import build_generator, method_config
 
-from .options import backbone_options, method_options, method_parameters
+from .options import (
+    backbone_options,
+    batch_size_option,
+    method_options,
+    method_parameters,
+    overwrite_option,
+    workers_option,
+)
 from .report import print_summary
 
 if TYPE_CHECKING:
@@ -72,20 +79,8 @@ class Source(NamedTuple):
     type=click.Path(file_okay=False, path_type=Path),
     help="Write masks as PNG files there instead of into the database.",
 )
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1, 4096),
-    default=8,
-    show_default=True,
-    help="Images in a batch of the backbone.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(0, 256),
-    default=1,
-    show_default=True,
-    help="Processes that read images.",
-)
+@batch_size_option(default=8)
+@workers_option
 @click.option(
     "--engine",
     type=click.Choice(list(_ENGINE_FLAGS)),
@@ -110,7 +105,7 @@ class Source(NamedTuple):
     type=click.FloatRange(0, 64),
     help="GPUs of each, also fractions; by default 1 where there are any.",
 )
-@click.option("--overwrite", is_flag=True, help="Do everything anew; else an earlier run goes on.")
+@overwrite_option
 @backbone_options(default="dino_vitb8")
 @method_options
 @click.pass_context

@@ -1,4 +1,4 @@
-"""Command-line flags: one for every parameter of a method, with its range."""
+"""Command-line flags that commands share, and one for every parameter of a method."""
 
 from __future__ import annotations
 
@@ -66,6 +66,32 @@ def method_parameters(context: click.Context) -> dict[str, Any]:
     return {name: context.params[name] for name in names}
 
 
+def batch_size_option(default: int) -> Callable[[Command], Command]:
+    """The flag `--batch-size`."""
+    return click.option(
+        "--batch-size",
+        type=click.IntRange(1, 4096),
+        default=default,
+        show_default=True,
+        help="Images in a batch.",
+    )
+
+
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(0, 256),
+    default=1,
+    show_default=True,
+    help="Processes that read images.",
+)
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
+)
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Do everything anew; else an earlier run goes on."
+)
+
+
 def backbone_options(default: str) -> Callable[[Command], Command]:
     """Adds the flags that choose a backbone and where it computes."""
     options = [
@@ -80,9 +106,7 @@ def backbone_options(default: str) -> Callable[[Command], Command]:
             type=click.Path(dir_okay=False),
             help="Local .pth or .safetensors weights; without it the hub's are downloaded.",
         ),
-        click.option(
-            "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
-        ),
+        device_option,
         click.option(
             "--dtype",
             type=click.Choice(["auto", "float32", "bfloat16", "float16"]),

@@ -1,4 +1,4 @@
-"""Figures of a dataset: the masks of a field, and every evaluation beside the published ones."""
+"""Figures of a dataset: the masks of a field, its trainings, and every evaluation."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import dataclasses
 
 import fiftyone.core.collections as foc
 from fiftyone import CountValues, HistogramValues, ViewField
+
+from fiftyone_promerge.training import loss_curve
 
 from .benchmarks import published_iou_type
 from .comparison import Row, comparison
@@ -82,6 +84,19 @@ def field_statistics(samples: foc.SampleCollection, field: str) -> FieldStatisti
 def _histogram(result: tuple[list[int], list[float], int]) -> Histogram:
     counts, edges, _ = result
     return Histogram(counts, [float(edge) for edge in edges])
+
+
+def training_curves(samples: foc.SampleCollection) -> dict[str, dict[int, float]]:
+    """The loss by iteration of each training of a dataset that has logged any, by its run's key.
+
+    See `fiftyone_promerge.training.loss_curve`.
+    """
+    dataset = samples._root_dataset
+    curves = {
+        key: loss_curve(dataset.get_run_info(key).config.output_dir)
+        for key in dataset.list_runs(method="train_detector")
+    }
+    return {key: curve for key, curve in curves.items() if curve}
 
 
 def evaluation_rows(samples: foc.SampleCollection) -> list[Row]:

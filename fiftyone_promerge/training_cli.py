@@ -14,6 +14,7 @@ from fiftyone_promerge.training.engine import ENGINES
 from fiftyone_promerge.training.recipes import RECIPES
 from promerge_core import PromergeError
 
+from .options import batch_size_option, device_option, overwrite_option, workers_option
 from .report import print_summary
 
 console = Console()
@@ -126,22 +127,10 @@ class _Interruptible:
     help="A detector.pt of promerge train, or a .pth or .pkl of CutLER's code.",
 )
 @click.option("--field", default="promerge_plus", show_default=True, help="Field to write to.")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1, 4096),
-    default=4,
-    show_default=True,
-    help="Images in a batch.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(0, 256),
-    default=1,
-    show_default=True,
-    help="Processes that read images.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option("--overwrite", is_flag=True, help="Do everything anew; else an earlier run goes on.")
+@batch_size_option(default=4)
+@workers_option
+@device_option
+@overwrite_option
 def predict(
     dataset: str,
     checkpoint: Path,

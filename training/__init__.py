@@ -3,7 +3,7 @@
 from .engine import ENGINES, Detector, TrainingError, TrainingStoppedError, World
 from .recipes import RECIPES
 from .records import Record, mask_from_rle
-from .run import Progress, label_records, load, train
+from .run import Progress, label_records, load, loss_curve, train
 
 __all__ = [
     "ENGINES",
@@ -16,6 +16,7 @@ __all__ = [
     "World",
     "label_records",
     "load",
+    "loss_curve",
     "mask_from_rle",
     "train",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import urllib.error
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from .checkpoint import OtherLayoutError, read_checkpoint
 from .detectron2_weights import import_checkpoint
 from .engine import Detector, Job, TrainingError, TrainingStoppedError, World, find_engine
 from .launch import launch
+from .logs import logged_losses
 from .recipes import Recipe, find_recipe
 from .records import Record, RecordFile, Split, write_records
 from .self_training import LabelRule, wait_for, write_labels
@@ -244,8 +246,7 @@ def load(path: str | Path, device: torch.device) -> Detector:
     """Loads a detector that `train` wrote, or one of CutLER's code.
 
     Raises:
-        CheckpointError: it cannot be read, or does not fit its architecture.
-        WeightsError: it is not `train`'s, and no weights that can be read without executing them.
+        CheckpointError: it cannot be read without executing it, or does not fit its architecture.
         MissingExtraError: the library of its engine is not installed.
     """
     try:
@@ -263,6 +264,23 @@ def label_records(output_dir: str | Path) -> dict[int, RecordFile]:
         if path.exists():
             found[number] = RecordFile(path)
     return found
+
+
+def loss_curve(output_dir: str | Path) -> dict[int, float]:
+    """The losses that a run has logged so far, by iteration, counted over all rounds from 1.
+
+    It is empty where there is no run, or none any more.
+    """
+    folder, done = Path(output_dir), 0
+    if not (folder / _SETTINGS).exists():
+        return {}
+    curve = {}
+    for number, schedule in enumerate(Settings.load(folder / _SETTINGS).recipe.rounds):
+        for iteration, loss in logged_losses(_round_folder(folder, number)):
+            if math.isfinite(loss):
+                curve[done + iteration] = loss
+        done += schedule.iterations
+    return dict(sorted(curve.items()))
 
 
 def _round_folder(folder: Path, number: int) -> Path:

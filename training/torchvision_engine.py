@@ -75,7 +75,7 @@ def train(job: Job) -> None:
         gradient_clip_val=job.recipe.gradient_norm,
         log_every_n_steps=max(min(iterations // 100, 50), 1),
         logger=[
-            CSVLogger(job.folder, name="csv"),
+            CSVLogger(job.folder, name="csv", flush_logs_every_n_steps=1),
             TensorBoardLogger(job.folder, name="tensorboard"),
         ],
         callbacks=[_Progress(job)],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from fiftyone_promerge.training import TrainingError, load
+from fiftyone_promerge.training import TrainingError, load, loss_curve
 from fiftyone_promerge.training.checkpoint import read_checkpoint
 from fiftyone_promerge.training.engine import find_engine
 from fiftyone_promerge.training.recipes import RECIPES, RecipeError
@@ -80,6 +80,12 @@ def test_progress_counts_iterations_and_tells_losses(trained):
     for _, _, metrics in calls:
         total = sum(metrics[f"loss_{part}"] for part in parts)
         assert metrics["loss"] == pytest.approx(total, rel=1e-5)
+
+
+def test_the_loss_curve_is_what_was_told(trained):
+    path, calls = trained
+    told = {done: pytest.approx(metrics["loss"]) for done, _, metrics in calls}
+    assert loss_curve(path.parents[1]) == told
 
 
 def test_the_same_command_twice_gives_the_same_numbers(trained, run, records, tmp_path):
@@ -159,6 +165,7 @@ def test_rounds_are_chained_and_resumed_between_any_two_steps(trained, run, reco
     path = run(records, tmp_path / "run", rounds=2, progress=lambda *call: calls.append(call))
     assert path == round_1 / "detector.pt"
     assert read_checkpoint(path).round == 1
+    assert list(loss_curve(tmp_path / "run")) == list(range(1, 7))
     assert [call[:2] for call in calls] == [(5, 6), (6, 6)]
     assert {call[2]["round"] for call in calls} == {1}
     assert (round_1 / "records.jsonl").read_bytes() == labels
