@@ -5,6 +5,7 @@ Without Chromium or Playwright the tests are skipped; with PROMERGE_E2E=require 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -41,15 +42,23 @@ CHROMIUM_FLAGS = (
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, without a window."""
-    chromium = next(filter(None, map(shutil.which, CHROMIUMS)), None)
-    if chromium is None:
+def chromium() -> str:
+    """Path of the system's Chromium; without it, or without Playwright, there is nothing to do."""
+    found = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if found is None:
         _missing("there is no Chromium; on Debian: apt-get install chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
+    if importlib.util.find_spec("playwright") is None:
         _missing("Playwright is not installed; pip install 'fiftyone-promerge[dev]'")
+    return str(found)
+
+
+# Of a module and not of the session: while Playwright runs, this process has an event loop, and
+# whatever calls asyncio.run, as FiftyOne's operators do, would fail in all tests after these.
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """The system's Chromium, without a window."""
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         yield browser
@@ -62,7 +71,7 @@ def _missing(what: str) -> None:
     pytest.skip(what)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def expect(browser: Browser) -> Callable[[Locator], LocatorAssertions]:
     """Playwright's assertions, which wait until they hold."""
     from playwright.sync_api import expect
@@ -73,7 +82,7 @@ def expect(browser: Browser) -> Callable[[Locator], LocatorAssertions]:
 
 @pytest.fixture(scope="session")
 def server(
-    browser: Browser,
+    chromium: str,
     database: str,
     free_port: Callable[[], int],
     tmp_path_factory: pytest.TempPathFactory,
@@ -239,8 +248,21 @@ class App:
         done.click()
         return text
 
-    def open_panel(self, name: str) -> Locator:
-        """Opens the panel of this name from the menu of panels; its content."""
-        self.cy("new-panel-btn").first.click()
-        self.cy(f"new-panel-option-{name}").click()
-        return self.cy("panel-container").last
+    def open_sample(self, dataset: fo.Dataset, sample_id: str) -> None:
+        """Shows one sample of a dataset alone; returns when its image is drawn."""
+        with self.page.expect_response(lambda response: response.url.endswith("/operators")):
+            self.page.goto(f"{self.server.url}/datasets/{dataset.name}?id={sample_id}")
+        self.page.locator('#modal canvas[canvas-loaded="true"]').wait_for()
+
+    def open_panel(self, name: str, within: str = "body") -> Locator:
+        """Opens the panel of this name, in the whole App or in a part of it; its content."""
+        part = self.page.locator(within)
+        tab = part.locator(f'[data-cy="panel-tab-{name}"]')
+        add = part.locator('[data-cy="new-panel-btn"]').first
+        # Beside a sample FiftyOne opens a plugin's panel itself, if it knows of it in time.
+        tab.or_(add).first.wait_for()
+        if not tab.is_visible():
+            add.click()
+            self.cy(f"new-panel-option-{name}").click()
+        tab.click()
+        return part.locator(f'[data-cy="panel-content-{name}"]')
