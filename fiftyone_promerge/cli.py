@@ -119,7 +119,20 @@ def install_plugin_command() -> None:
 @main.command()
 @backbone_options(default="dino_vitb8")
 @click.option(
-    "--repeats", type=click.IntRange(1, 100), default=5, show_default=True, help="Timed runs."
+    "--batch-size",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Images in a batch of the backbone.",
+)
+@click.option(
+    "--repeats", type=click.IntRange(1, 100), default=8, show_default=True, help="Timed runs."
+)
+@click.option(
+    "--peers/--no-peers",
+    default=True,
+    show_default=True,
+    help="Measure timm, pydensecrf and scipy's eigensolver too.",
 )
 @click.option(
     "--json",
@@ -132,19 +145,26 @@ def benchmark(
     weights: str | None,
     device: str,
     dtype: str,
+    batch_size: int,
     repeats: int,
+    peers: bool,
     json_path: Path | None,
 ) -> None:
-    """Measure seconds per image of each stage, and peak memory.
+    """Measure seconds per image of each stage and of the whole, and peak memory.
 
     Without --weights the backbone's weights are random: they do not change its speed. The stages
-    after it then run on planted features, whose mask counts are like DINO's.
+    after it run on planted features, whose mask counts are like DINO's.
     """
+    from promerge_core import open_image
     from promerge_core.benchmark import run_benchmark
 
+    from .demo import demo_photos
     from .report import print_benchmark
+    from .speed import measure_fiftyone
 
-    figures = run_benchmark(backbone, device, dtype, weights, repeats)
+    photos = [open_image(path) for path in demo_photos()]
+    figures = run_benchmark(photos, backbone, device, dtype, weights, batch_size, repeats, peers)
+    figures["fiftyone"] = measure_fiftyone()
     print_benchmark(figures, console)
     if json_path is not None:
         json_path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

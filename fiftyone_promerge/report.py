@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,15 +95,36 @@ def _outline(mask: np.ndarray, width: int) -> np.ndarray:
 
 
 def print_benchmark(figures: dict[str, Any], console: Console) -> None:
-    """Prints the figures of `promerge_core.benchmark.run_benchmark`."""
+    """Prints the figures of `promerge benchmark`."""
     machine = ", ".join(f"{name} {value}" for name, value in figures["machine"].items())
     backbone = figures["backbone"]
-    table = Table(title=f"{backbone['name']} in {backbone['dtype']}", caption=machine)
+    title = f"{backbone['name']} in {backbone['dtype']}, batches of {backbone['batch_size']}"
+    table = Table(title=title, caption=machine)
     for heading in ("stage", "median s an image", "fastest"):
         table.add_column(heading, justify="left" if heading == "stage" else "right")
     for row in figures["rows"]:
         table.add_row(row["stage"], f"{row['median_s']:.4f}", f"{row['min_s']:.4f}")
     console.print(table)
-    console.print(f"peak memory: {figures['peak_rss_mib']} MiB", highlight=False)
+    for line in _benchmark_lines(figures):
+        console.print(line, highlight=False)
+
+
+def _benchmark_lines(figures: dict[str, Any]) -> Iterator[str]:
+    whole, fiftyone = figures["end_to_end"], figures["fiftyone"]
+    yield (
+        f"end to end: {whole['images_per_s']:.2f} images/s, {whole['to_backbone']:.2f} times the "
+        f"backbone alone, masks of each image: {' '.join(map(str, whole['masks']))}"
+    )
+    yield (
+        f"floor (the backbone's products at the rate of a large one): {whole['floor_s']:.3f} s; "
+        f"that is {whole['share_of_floor']:.0%} of the time"
+    )
+    for peer, ratio in figures["peers"].items():
+        yield f"{peer}: {ratio:.1f} times as long as ours"
+    yield (
+        f"FiftyOne and its database, per image: {1000 * fiftyone['seconds']:.1f} ms "
+        f"({fiftyone['images']} images of {fiftyone['masks_per_image']:.1f} masks)"
+    )
+    yield f"peak memory: {figures['peak_rss_mib']} MiB"
     if "peak_gpu_mib" in figures:
-        console.print(f"peak GPU memory: {figures['peak_gpu_mib']} MiB", highlight=False)
+        yield f"peak GPU memory: {figures['peak_gpu_mib']} MiB"

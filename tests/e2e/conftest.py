@@ -259,10 +259,16 @@ class App:
         part = self.page.locator(within)
         tab = part.locator(f'[data-cy="panel-tab-{name}"]')
         add = part.locator('[data-cy="new-panel-btn"]').first
-        # Beside a sample FiftyOne opens a plugin's panel itself, if it knows of it in time.
+        content = part.locator(f'[data-cy="panel-content-{name}"]')
+        # Beside a sample FiftyOne opens a plugin's panel itself, if it knows of it in time, and
+        # while it lays that out it forgets which tab was clicked.
         tab.or_(add).first.wait_for()
         if not tab.is_visible():
             add.click()
             self.cy(f"new-panel-option-{name}").click()
-        tab.click()
-        return part.locator(f'[data-cy="panel-content-{name}"]')
+        for _ in range(WAIT_MS // 1000):
+            if content.is_visible():
+                break
+            tab.click()
+            self.page.wait_for_timeout(1000)
+        return content

@@ -49,19 +49,16 @@ def test_sliders_redo_the_stages_and_their_values_go_to_the_form(app, inspector,
     assert app.field("Seed stride").input_value() == "6"
 
 
-@pytest.mark.parametrize(
-    ("tab", "says"),
-    [
+def test_each_step_says_and_shows_what_happened(inspector, expect):
+    for tab, says in (
         ("Background", r"\d+ of 225 prompts vote for background"),
         ("Pruning", r"\d+ of \d+ proposals are kept"),
         ("Merging", r"\d+ kept proposals make \d+ instances"),
         ("Refinement", r"\d+ of \d+ masks are accepted"),
-    ],
-)
-def test_each_step_says_and_shows_what_happened(inspector, expect, tab, says):
-    inspector.get_by_role("tab", name=tab).click()
-    expect(inspector.get_by_text(re.compile(says))).to_be_visible()
-    expect(inspector.locator(".js-plotly-plot").first).to_be_visible()
+    ):
+        inspector.get_by_role("tab", name=tab).click()
+        expect(inspector.get_by_text(re.compile(says))).to_be_visible()
+        expect(inspector.locator(".js-plotly-plot").first).to_be_visible()
 
 
 def test_unknown_backbone_is_one_sentence(inspector, expect):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import ndimage
 
+from plain_promerge import plain_merge, plain_proposals, plain_prune
 from promerge_core import NoMasks, ProMergeConfig, segment_features
 from promerge_core.background import vote_background
 from promerge_core.merging import merge
@@ -197,28 +198,6 @@ def test_tiny_grids_work(shape):
 # Prompting against plain loops -------------------------------------------------------------------
 
 
-def plain_proposals(features, config):
-    """Section 3.1 prompt by prompt; floats in double precision."""
-    unit = features.double() / (features.double().norm(dim=0) + 1e-5)
-    height, width = features.shape[1:]
-    proposals, candidates = [], []
-    for y, x in itertools.product(
-        range(0, height, config.seed_stride), range(0, width, config.seed_stride)
-    ):
-        affinity = torch.einsum("chw,c->hw", unit, unit[:, y, x])
-        mask = (affinity > config.affinity_threshold).numpy()
-        borders = [mask[0], mask[-1], mask[:, 0], mask[:, -1]]
-        if sum(round(float(border.mean())) > 0.5 for border in borders) >= 2:
-            candidates.append(mask)
-            continue
-        labels, count = ndimage.label(mask)
-        parts = [labels == k for k in range(1, count + 1)]
-        own = mask[y, x] and parts[labels[y, x] - 1].sum()
-        large = [part for part in parts if part.sum() >= config.component_area_ratio * own]
-        proposals += sorted(large, key=lambda part: -part.sum())
-    return proposals, candidates
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_proposals_are_those_of_a_loop_over_prompts_in_its_order(seed):
     config = ProMergeConfig(
@@ -229,7 +208,7 @@ def test_proposals_are_those_of_a_loop_over_prompts_in_its_order(seed):
     features = noisy_features(seed, height=13 + seed % 3, width=11 + seed % 4)
     height, width = features.shape[1:]
     proposals, _, candidates, _ = propose(unit_features(features), height, width, config)
-    expected_proposals, expected_candidates = plain_proposals(features, config)
+    expected_proposals, expected_candidates = plain_proposals(features.double(), config)
     assert np.array_equal(candidates, np.array(expected_candidates).reshape(-1, height, width))
     assert np.array_equal(proposals, np.array(expected_proposals).reshape(-1, height, width))
     assert len(proposals) > 0
@@ -264,38 +243,6 @@ def test_no_candidates_no_background():
 
 
 # Pruning and merging against plain loops ---------------------------------------------------------
-
-
-def plain_prune(proposals, background, unit, config):
-    """Section 3.2 proposal by proposal, in double precision."""
-    ground = unit[background].mean(0) if background.any() else np.zeros(unit.shape[-1])
-    kept, union = [], np.zeros_like(background)
-    for mask in sorted(proposals, key=lambda mask: mask.sum()):
-        new = mask & ~union
-        if not new.any() or (new & background).sum() / new.sum() >= config.background_overlap:
-            continue
-        if unit[mask].mean(0) @ ground < config.background_similarity:
-            kept.append(mask)
-            union = union | mask
-    return kept
-
-
-def plain_merge(kept, unit, config):
-    """Section 3.3 proposal by proposal, in double precision: clusters and their votes."""
-    clusters = []
-    for mask in sorted(kept, key=lambda mask: -mask.sum()):
-        joined, votes, others = mask, 1, []
-        for cluster, count in clusters:
-            overlap = (mask & cluster).sum() / mask.sum()
-            similar = unit[mask].mean(0) @ unit[cluster].mean(0) >= config.merge_similarity
-            if overlap > config.merge_overlap or (
-                overlap > config.merge_overlap_similar and similar
-            ):
-                joined, votes = joined | cluster, votes + count
-            else:
-                others.append((cluster, count))
-        clusters = [*others, (joined, votes)]
-    return clusters
 
 
 def random_masks(rng, count, height, width):
@@ -388,7 +335,7 @@ def test_all_stages_are_those_of_plain_loops(seed):
     features[:, 4:-4, 4:-4] -= 1
     features += 1
     stages = segment_features(features, config)
-    proposals, candidates = plain_proposals(features, config)
+    proposals, candidates = plain_proposals(features.double(), config)
     assert as_set(stages.proposals) == as_set(proposals)
     assert as_set(stages.background_candidates) == as_set(candidates)
     assert stages.reason is None
