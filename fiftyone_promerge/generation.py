@@ -53,6 +53,7 @@ def generate_masks(
     Raises:
         FieldError: the field is reserved or of another type, or holds masks that were made with
             other parameters.
+        PromergeError: the model fails, as with broken weights; what was done is kept.
     """
     check_label_field(samples, label_field)
     todo = samples
@@ -65,8 +66,11 @@ def generate_masks(
             todo = _unfinished_batches(samples, label_field, batch_size)
     if len(todo) == 0:
         return Summary()
+    # Images that cannot be read are skipped; any other failure would be that of every image.
+    model.skip_unreadable = True
     todo.apply_model(
         model,
+        skip_failures=False,
         label_field=label_field,
         batch_size=batch_size,
         num_workers=num_workers,

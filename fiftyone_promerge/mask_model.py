@@ -98,6 +98,8 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
     Attributes:
         prepare: makes of a PIL image, or of a uint8 array [H, W, 3], what `predict_prepared`
             takes; it runs in DataLoader workers, so it can be pickled.
+        skip_unreadable: whether an image that cannot be read is skipped; None is as `apply_model`
+            skips failures.
         summary: what the last `apply_model` did: images, masks, reasons, skipped images.
     """
 
@@ -105,6 +107,7 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
 
     def __init__(self) -> None:
         super().__init__()
+        self.skip_unreadable: bool | None = None
         self.summary = Summary()
         self.preprocess = True
         self._call: ApplyModelCall | None = None
@@ -169,11 +172,13 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
 
     def build_get_item(self, field_mapping: dict[str, str] | None = None) -> LoadImage:
         """See `fiftyone.core.models.SupportsGetItem`."""
-        skip_failures = self._call is None or self._call.skip_failures
+        skip = self.skip_unreadable
+        if skip is None:
+            skip = self._call is None or self._call.skip_failures
         field = self._patches_field
         if field is not None:
             field_mapping = {**(field_mapping or {}), "patch": field}
-        return LoadImage(self.prepare, skip_failures, field_mapping, patches=field is not None)
+        return LoadImage(self.prepare, skip, field_mapping, patches=field is not None)
 
     def __enter__(self) -> MaskModel:
         self._call = current_apply_model_call()

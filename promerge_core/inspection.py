@@ -88,7 +88,7 @@ def explain(features: torch.Tensor, config: ProMergeConfig | None = None) -> Exp
         config: the parameters; the paper's by default.
 
     Raises:
-        ValueError: the features are not three-dimensional, or not finite.
+        FeaturesError: the features are not three-dimensional, or not finite.
     """
     config = config or ProMergeConfig()
     stages = segment_features(features, config)

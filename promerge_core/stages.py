@@ -9,9 +9,14 @@ import torch
 
 from .background import vote_background
 from .config import ProMergeConfig
+from .errors import PromergeError
 from .merging import merge
 from .prompting import propose, unit_features
 from .pruning import mean_features, mean_response, prune
+
+
+class FeaturesError(PromergeError):
+    """Features are of another shape, or not finite: the backbone's weights are broken."""
 
 
 class NoMasks(str, enum.Enum):
@@ -77,15 +82,17 @@ def segment_features(features: torch.Tensor, config: ProMergeConfig | None = Non
         the `Stages`, on the features' device.
 
     Raises:
-        ValueError: the features are not three-dimensional, or not finite.
+        FeaturesError: the features are not three-dimensional, or not finite.
     """
     if features.ndim != 3:
-        raise ValueError(f"features must be [C, h, w]; got shape {tuple(features.shape)}")
+        raise FeaturesError(f"features must be [C, h, w]; got shape {tuple(features.shape)}")
     config = config or ProMergeConfig()
     height, width = features.shape[1:]
     unit = unit_features(features)
     if not bool(torch.isfinite(unit.sum())):
-        raise ValueError("features hold NaN or infinite values; the backbone's weights are broken")
+        raise FeaturesError(
+            "features hold NaN or infinite values; the backbone's weights are broken"
+        )
     proposals, _, candidates, _ = propose(unit, height, width, config)
     background = vote_background(candidates) if len(proposals) else None
     reason = _early_exit(proposals, candidates, background, config)

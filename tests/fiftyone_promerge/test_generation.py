@@ -200,6 +200,26 @@ def test_a_broken_image_is_counted_and_its_batch_tried_again(
     assert (again.images, [image.path for image in again.skipped]) == (0, [broken])
 
 
+def test_a_backbone_that_breaks_stops_the_run_and_what_was_done_is_kept(
+    dataset, small_model, generate
+):
+    import torch
+
+    from promerge_core import PromergeError
+
+    class Breaks(type(small_model.generator.backbone)):
+        batches = 0
+
+        def forward(self, images):
+            self.batches += 1
+            return super().forward(images) * (1 if self.batches == 1 else torch.nan)
+
+    small_model.generator.backbone = Breaks()
+    with pytest.raises(PromergeError, match="the backbone's weights are broken"):
+        generate(dataset, small_model)
+    assert len(dataset.exists("promerge")) == 2
+
+
 def test_masks_may_go_to_files(dataset, small_model, generate, tmp_path):
     generate(dataset, small_model, masks_dir=tmp_path / "masks")
     detections = [one for label in dataset.values("promerge.detections") for one in label]

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from plain_promerge import plain_merge, plain_proposals, plain_prune
-from promerge_core import NoMasks, ProMergeConfig, segment_features
+from promerge_core import NoMasks, ProMergeConfig, PromergeError, segment_features
 from promerge_core.background import vote_background
 from promerge_core.merging import merge
 from promerge_core.prompting import covers_two_borders, propose, unit_features
@@ -178,13 +178,13 @@ def test_the_same_features_give_the_same_order(planted):
 def test_features_that_are_not_finite_are_refused(planted, value):
     features = planted[0].clone()
     features[5, 7, 9] = value
-    with pytest.raises(ValueError, match="NaN or infinite"):
+    with pytest.raises(PromergeError, match="NaN or infinite"):
         segment_features(features)
 
 
 @pytest.mark.parametrize("shape", [(768,), (60, 60), (1, 768, 60, 60)])
 def test_features_of_another_dimension_are_refused(shape):
-    with pytest.raises(ValueError, match=r"\[C, h, w\]"):
+    with pytest.raises(PromergeError, match=r"\[C, h, w\]"):
         segment_features(torch.zeros(shape))
 
 
