@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import Any
 
 import rich_click as click
 from rich.console import Console
+from tqdm import tqdm
 
-from fiftyone_promerge.training.engine import ENGINES
-from fiftyone_promerge.training.recipes import RECIPES
+from fiftyone_promerge.training import ENGINES, RECIPES, read_checkpoint
 from promerge_core import PromergeError
 
 from .options import batch_size_option, device_option, overwrite_option, workers_option
@@ -92,12 +93,14 @@ def train(dataset: str, field: str, output_dir: Path, **options: Any) -> None:
     checkpoint = train_detector(
         samples, field, output_dir=output_dir, progress=_Interruptible(), **options
     )
-    console.print(f"The detector is {checkpoint}", highlight=False, soft_wrap=True)
-    console.print(
+    metrics = read_checkpoint(checkpoint).metrics
+    found = ", ".join(f"{name} {metrics[name]:.2g}" for name in ("AP", "AP50") if name in metrics)
+    for line in (
+        f"Against the labels of the validation images: {found}",
+        f"The detector is {checkpoint}; to put its masks into a field:",
         f"    promerge predict {dataset} --checkpoint {checkpoint}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    ):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 class _Interruptible:
@@ -105,13 +108,16 @@ class _Interruptible:
 
     def __init__(self) -> None:
         self._asked = False
+        self._process = os.getpid()
         signal.signal(signal.SIGINT, self._ask)
 
     def _ask(self, *_: object) -> None:
+        if os.getpid() != self._process:
+            return  # a worker, which a terminal tells as well
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        console.print("Stopping after this iteration; Ctrl-C again ends it at once")
+        tqdm.write("Stopping after this iteration; Ctrl-C again ends it at once")
 
     def __call__(self, done: int, total: int, metrics: Mapping[str, float]) -> None:
         if self._asked:

@@ -13,7 +13,7 @@ from fiftyone.operators import types
 
 from fiftyone_promerge.coco import check_detections_field
 from fiftyone_promerge.detectors import train_detector
-from fiftyone_promerge.training import ENGINES, RECIPES
+from fiftyone_promerge.training import ENGINES, RECIPES, read_checkpoint
 from promerge_core import PromergeError
 
 from .forms import Form, check_output_folder, check_readable, detections_fields
@@ -81,9 +81,10 @@ class TrainDetector(RunOperator):
             progress=progress,
             **values,
         )
+        metrics = read_checkpoint(checkpoint).metrics
         return {
             "checkpoint": str(checkpoint),
-            "metrics": {name: round(value, 4) for name, value in last.items()},
+            "metrics": {name: round(value, 4) for name, value in metrics.items()},
             "seconds": round(time.perf_counter() - start, 1),
         }
 

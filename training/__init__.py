@@ -1,5 +1,6 @@
 """ProMerge+ and CutLER: class-agnostic detectors trained on masks that no human drew."""
 
+from .checkpoint import read_checkpoint
 from .engine import ENGINES, Detector, TrainingError, TrainingStoppedError, World
 from .recipes import RECIPES
 from .records import Record, mask_from_rle
@@ -18,5 +19,6 @@ __all__ = [
     "load",
     "loss_curve",
     "mask_from_rle",
+    "read_checkpoint",
     "train",
 ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from .checkpoint import OtherLayoutError, read_checkpoint
 from .detectron2_weights import import_checkpoint
@@ -166,10 +167,12 @@ def train(
         if listener.raised is not None:
             raise listener.raised from None
         raise
+    finally:
+        listener.close()
 
 
 class _Listener:
-    """Calls a person's progress function; once that has raised, the run is to stop.
+    """Shows a bar and calls a person's progress function; once that has raised, the run is to stop.
 
     Args:
         progress: the function.
@@ -182,15 +185,28 @@ class _Listener:
     def __init__(self, progress: Progress | None, total: int) -> None:
         self._progress = progress
         self._total = total
+        self._bar: tqdm | None = None
         self.raised: BaseException | None = None
 
     def report(self, done: int, metrics: Mapping[str, float]) -> None:
+        self._show(done, metrics)
         if self._progress is None or self.raised is not None:
             return
         try:
             self._progress(done, self._total, metrics)
         except BaseException as error:  # also KeyboardInterrupt: it is raised again after the stop
             self.raised = error
+
+    def _show(self, done: int, metrics: Mapping[str, float]) -> None:
+        if self._bar is None:  # a run that goes on begins in its middle
+            self._bar = tqdm(total=self._total, initial=done, unit="iteration")
+        shown = {name: metrics[name] for name in ("round", "loss", "AP") if name in metrics}
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
     def stop(self) -> bool:
         return self.raised is not None

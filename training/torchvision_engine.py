@@ -80,6 +80,7 @@ def train(job: Job) -> None:
         ],
         callbacks=[_Progress(job)],
         enable_checkpointing=False,
+        enable_progress_bar=False,
         enable_model_summary=False,
     )
     last = job.folder / _LAST
@@ -220,7 +221,7 @@ class DetectorModule(pl.LightningModule):
         ]
         losses = self.model([_scaled(sample.image) for sample in batch], targets)
         loss = torch.stack(list(losses.values())).sum()
-        self.log("loss", loss, prog_bar=True, sync_dist=True)
+        self.log("loss", loss, sync_dist=True)
         self.log_dict(losses, sync_dist=True)
         return loss
 
@@ -243,7 +244,7 @@ class DetectorModule(pl.LightningModule):
             [found[position] for position in positions],
         )
         self._found = {}
-        self.log_dict(metrics, prog_bar=True, sync_dist=True)
+        self.log_dict(metrics, sync_dist=True)
 
     def checkpoint(self) -> Checkpoint:
         """The detector as it is now."""
