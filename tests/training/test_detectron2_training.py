@@ -31,6 +31,7 @@ from fiftyone_promerge.training.detectron2_engine import (
 )
 from fiftyone_promerge.training.detectron2_hooks import Checkpointer
 from fiftyone_promerge.training.engine import Job
+from fiftyone_promerge.training.logs import logged_losses
 from fiftyone_promerge.training.recipes import SMOKE
 from fiftyone_promerge.training.records import Record, RecordFile, mask_from_rle, write_records
 
@@ -141,6 +142,22 @@ def test_the_losses_fall_and_the_checkpoint_predicts(records, tmp_path, architec
         assert len(masks) <= 100
         assert all(mask.segmentation["size"] == list(image.shape[:2]) for mask in masks)
         assert all(mask.area == mask.to_array().sum() for mask in masks)
+
+
+def test_the_whole_loss_falls(records, tmp_path):
+    """In so many steps on one image, also with the heads' losses, and it is read back."""
+    losses = []
+    one = job(
+        records,
+        tmp_path / "run",
+        iterations=40,
+        report=lambda done, metrics: losses.append(metrics["loss"]),
+    )
+    train(one)
+    assert np.mean(losses[-8:]) < 0.85 * np.mean(losses[:8])
+    logged = dict(logged_losses(one.folder))
+    assert sorted(logged) == [20, 40]
+    assert logged[40] < logged[20]
 
 
 class Killed(BaseException):
