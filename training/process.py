@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from promerge_core import PromergeError
 
-from .engine import TrainingStoppedError, World
+from .engine import TrainingStoppedError
 from .run import Settings, run_rounds
 
 
@@ -27,15 +28,15 @@ def main(folder: Path) -> None:
     try:
         run_rounds(Settings.load(folder / "run.json"), folder, report, (folder / "stop").exists)
     except PromergeError as error:
-        if World.current().rank == 0:
-            stopped = isinstance(error, TrainingStoppedError)
-            _write(folder / "failure.json", {"stopped": stopped, "message": str(error)})
-        raise
+        stopped = isinstance(error, TrainingStoppedError)
+        _write(folder / "failure.json", {"stopped": stopped, "message": str(error)})
+        if not stopped:  # torchrun ends the other processes when one fails
+            sys.exit(str(error))
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     """Writes JSON so that a reader never sees half of it."""
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(f".{os.getpid()}")
     partial.write_text(json.dumps(content), encoding="utf-8")
     partial.replace(path)
 

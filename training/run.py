@@ -199,7 +199,7 @@ class _Listener:
 
     def _show(self, done: int, metrics: Mapping[str, float]) -> None:
         if self._bar is None:  # a run that goes on begins in its middle
-            self._bar = tqdm(total=self._total, initial=done, unit="iteration")
+            self._bar = tqdm(total=self._total, initial=done, unit="iteration", mininterval=1)
         shown = {name: metrics[name] for name in ("round", "loss", "AP") if name in metrics}
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update(done - self._bar.n)
@@ -353,11 +353,10 @@ def _print_choices(settings: Settings) -> None:
         f"engine {settings.engine}, architecture {settings.architecture}"
     )
     for number, one in enumerate(recipe.rounds[: settings.rounds]):
-        milestones = ", ".join(map(str, one.milestones)) or "none"
+        drops = "".join(f", x {recipe.gamma:g} at {milestone}" for milestone in one.milestones)
         print(
             f"  round {number}: {one.iterations} iterations, learning rate "
-            f"{one.learning_rate:g} after {recipe.warmup_iterations} of warm-up, "
-            f"x {recipe.gamma:g} at {milestones}"
+            f"{one.learning_rate:g} after {recipe.warmup_iterations} of warm-up{drops}"
         )
     if settings.weights is None:
         print("  initial weights: RANDOM; far from the published numbers without DINO's")

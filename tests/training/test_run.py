@@ -154,6 +154,16 @@ def test_two_processes_train_what_one_does_with_the_doubled_batch(
     assert_same(one.model, two.model, rtol=1e-6, atol=1e-8)
 
 
+def test_two_processes_stop_in_good_order(run, records, tmp_path, capfd):
+    def stop(done, total, metrics):
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        run(records, tmp_path, devices=2, progress=stop)
+    assert (tmp_path / "round_0" / "last.ckpt").exists()
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_rounds_are_chained_and_resumed_between_any_two_steps(trained, run, records, tmp_path):
     images = tmp_path / "images"
     images.mkdir()
