@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 WAIT_MS = 120_000
+PANEL_ATTEMPTS = 10
 PAGE = pytest.StashKey["Page"]()
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
@@ -254,21 +255,29 @@ class App:
             self.page.goto(f"{self.server.url}/datasets/{dataset.name}?id={sample_id}")
         self.page.locator('#modal canvas[canvas-loaded="true"]').wait_for()
 
-    def open_panel(self, name: str, within: str = "body") -> Locator:
-        """Opens the panel of this name, in the whole App or in a part of it; its content."""
+    def open_panel(self, name: str, shows: str, within: str = "body") -> Locator:
+        """Opens the panel of this name, in the whole App or in a part of it; its content.
+
+        Returns when the content has an element of the CSS selector `shows`.
+        """
+        from playwright.sync_api import TimeoutError as NotInTime
+
         part = self.page.locator(within)
+        tabs = part.locator('[data-cy^="panel-tab-"]')
         tab = part.locator(f'[data-cy="panel-tab-{name}"]')
         add = part.locator('[data-cy="new-panel-btn"]').first
-        content = part.locator(f'[data-cy="panel-content-{name}"]')
-        # Beside a sample FiftyOne opens a plugin's panel itself, if it knows of it in time, and
-        # while it lays that out it forgets which tab was clicked.
+        # Beside a sample FiftyOne opens a plugin's panel itself, if it knows of it in time.
         tab.or_(add).first.wait_for()
         if not tab.is_visible():
             add.click()
             self.cy(f"new-panel-option-{name}").click()
-        for _ in range(WAIT_MS // 1000):
-            if content.is_visible():
-                break
+        content = part.locator(f'[data-cy="panel-content-{name}"]')
+        # While FiftyOne lays out a page it may forget a click on a tab, or to fill the panel.
+        for _ in range(PANEL_ATTEMPTS):
             tab.click()
-            self.page.wait_for_timeout(1000)
-        return content
+            try:
+                content.locator(shows).first.wait_for(timeout=WAIT_MS / PANEL_ATTEMPTS)
+                return content
+            except NotInTime:
+                tabs.first.click()
+        raise AssertionError(f"the panel {name} shows no {shows}")

@@ -13,9 +13,7 @@ PANEL = "promerge_inspector"
 def inspector(app, dataset):
     """The panel beside the open photo of a cup of coffee."""
     app.open_sample(dataset, dataset.skip(2).first().id)
-    panel = app.open_panel(PANEL, within="#modal")
-    panel.locator(".js-plotly-plot").nth(1).wait_for()
-    return panel
+    return app.open_panel(PANEL, ".js-plotly-plot >> nth=1", within="#modal")
 
 
 def heatmap(panel):
@@ -87,7 +85,7 @@ def test_without_a_sample_the_figures_of_the_dataset_are_shown(app, expect, data
         )
         sample.save()
     app.open(dataset.name)
-    panel = app.open_panel(PANEL)
+    panel = app.open_panel(PANEL, ".js-plotly-plot")
     expect(panel.get_by_text("6 masks on 4 images")).to_be_visible()
     expect(panel.get_by_text("1 images have none")).to_be_visible()
     expect(panel.locator(".js-plotly-plot")).to_have_count(3)
