@@ -201,8 +201,9 @@ class _Listener:
         if self._bar is None:  # a run that goes on begins in its middle
             self._bar = tqdm(total=self._total, initial=done, unit="iteration", mininterval=1)
         shown = {name: metrics[name] for name in ("round", "loss", "AP") if name in metrics}
-        self._bar.set_postfix(shown, refresh=False)
-        self._bar.update(done - self._bar.n)
+        if done > self._bar.n:
+            self._bar.set_postfix(shown, refresh=False)
+            self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
         if self._bar is not None:

@@ -122,7 +122,7 @@ class TorchvisionDetector(Detector):
     @torch.inference_mode()
     def predict(self, images: Sequence[np.ndarray]) -> list[list[Mask]]:
         """See `Detector.predict`."""
-        batch = [torch.from_numpy(image).to(self.device) for image in images]
+        batch = [torch.tensor(image, device=self.device) for image in images]
         return [found["masks"] for found in self._model([_scaled(i.movedim(2, 0)) for i in batch])]
 
 
