@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
+from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +22,7 @@ from promerge_core import (
     open_image,
     prepare_image,
 )
-from promerge_core.backbones import Backbone
+from promerge_core.backbones import Backbone, BackboneError
 from promerge_core.inspection import Explanation, explain
 from promerge_core.refinement import refine_with_iou
 
@@ -29,8 +31,11 @@ from .generation import FieldError, check_field_name
 _KEPT_IMAGES = 4
 _KEPT_BACKBONES = 2
 
-# The App may ask for the same image twice at once; the second then finds the first's work.
-_LOCK = threading.Lock()
+# The App may ask for the same image twice at once; the second then finds the first's work, or its
+# failure: a hub that cannot be reached takes a minute to say so. Other backbones do not wait.
+_LOCKS: defaultdict[tuple[str, str | None], threading.Lock] = defaultdict(threading.Lock)
+_FAILURES: dict[tuple[str, str | None], tuple[float, BackboneError]] = {}
+_REMEMBERED_S = 10
 
 
 class Source(NamedTuple):
@@ -97,8 +102,17 @@ def inspect_image(source: Source, config: ProMergeConfig) -> Inspection:
         modified = Path(source.filepath).stat().st_mtime_ns
     except OSError as error:
         raise ImageError(f"{source.filepath}: no such file") from error
-    with _LOCK:
-        return _inspect(source, modified, config)
+    loaded = (source.backbone, source.weights)
+    with _LOCKS[loaded]:
+        if loaded in _FAILURES:
+            when, failure = _FAILURES[loaded]
+            if time.monotonic() < when + _REMEMBERED_S:
+                raise failure
+        try:
+            return _inspect(source, modified, config)
+        except BackboneError as error:
+            _FAILURES[loaded] = (time.monotonic(), error)
+            raise
 
 
 @functools.lru_cache(_KEPT_IMAGES)

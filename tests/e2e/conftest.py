@@ -272,7 +272,7 @@ class App:
             add.click()
             self.cy(f"new-panel-option-{name}").click()
         content = part.locator(f'[data-cy="panel-content-{name}"]')
-        # While FiftyOne lays out a page it may forget a click on a tab, or to fill the panel.
+        # While FiftyOne lays out a page it may forget a click on a tab.
         for _ in range(PANEL_ATTEMPTS):
             tab.click()
             try:

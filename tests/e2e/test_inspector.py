@@ -62,7 +62,7 @@ def test_each_step_says_and_shows_what_happened(inspector, expect):
 def test_unknown_backbone_is_one_sentence(inspector, expect):
     backbone = inspector.locator('xpath=.//p[.="Backbone"]/following::input[1]')
     backbone.fill("nonsense")
-    backbone.press("Enter")
+    backbone.press("Tab")
     expect(inspector.get_by_text("unknown backbone 'nonsense'")).to_be_visible()
     expect(inspector.locator(".js-plotly-plot")).to_have_count(0)
 

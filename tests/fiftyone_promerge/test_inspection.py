@@ -147,3 +147,20 @@ def test_box_without_area_is_counted_as_the_smallest(make_dataset):
     point = fo.Detection(bounding_box=[0.5, 0.5, 0, 0])
     dataset.add_sample(fo.Sample(filepath="a.jpg", masks=fo.Detections(detections=[point])))
     assert field_statistics(dataset, "masks").areas.counts[0] == 1
+
+
+def test_a_backbone_that_failed_is_tried_again_later(database, photo, tmp_path, monkeypatch):
+    from fiftyone_promerge import inspection
+    from promerge_core.backbones import BackboneError
+
+    weights = tmp_path / "weights.safetensors"
+    source = inspection.Source(photo, "dino_vits16", str(weights))
+    with pytest.raises(BackboneError, match="no weights file") as first:
+        inspection.inspect_image(source, ProMergeConfig())
+    weights.write_bytes(b"no weights")
+    with pytest.raises(BackboneError) as second:
+        inspection.inspect_image(source, ProMergeConfig())
+    assert second.value is first.value
+    monkeypatch.setattr(inspection, "_REMEMBERED_S", 0)
+    with pytest.raises(BackboneError, match="not a readable"):
+        inspection.inspect_image(source, ProMergeConfig())
