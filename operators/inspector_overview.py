@@ -51,7 +51,7 @@ def _losses_plot(curves: dict[str, dict[int, float]]) -> plots.Plot:
             "height": 260,
             "margin": {"l": 56, "r": 12, "t": 12, "b": 48},
             "showlegend": True,
-            "legend": {"orientation": "h", "y": 1.15},
+            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.2},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
             "xaxis": {"title": {"text": "Iteration"}, "fixedrange": True},
