@@ -32,6 +32,8 @@ def merge(
     masks = kept.flatten(1).float()
     # Of each proposal, what gives its overlap with a cluster and its similarity to it in one go.
     columns = torch.stack([masks, mean_features(kept, unit) @ unit.T], dim=2)
+    # One proposal is looked at after the other; on a GPU every look would wait for the device.
+    order, areas, masks, columns = (values.cpu() for values in (order, areas, masks, columns))
     clusters = torch.zeros_like(masks)
     members: list[list[int]] = []
     for index, (mask, column, area) in enumerate(zip(masks, columns, areas, strict=True)):
@@ -57,4 +59,5 @@ def merge(
     cluster = torch.empty_like(order)
     for number, row in enumerate(found):
         cluster[order[members[row]]] = number
-    return (clusters[found] > 0).unflatten(1, kept.shape[1:]), cluster
+    merged = (clusters[found] > 0).unflatten(1, kept.shape[1:])
+    return merged.to(kept.device), cluster.to(kept.device)
