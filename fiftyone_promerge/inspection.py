@@ -22,7 +22,7 @@ from promerge_core import (
     open_image,
     prepare_image,
 )
-from promerge_core.backbones import Backbone, BackboneError
+from promerge_core.backbone import Backbone, BackboneError
 from promerge_core.inspection import Explanation, explain
 from promerge_core.refinement import refine_with_iou
 

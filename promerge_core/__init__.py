@@ -1,6 +1,7 @@
 """ProMerge on tensors: images -> instance masks, without labels and without FiftyOne."""
 
-from .backbones import Backbone, BackboneError, load_backbone
+from .backbone import Backbone, BackboneError
+from .backbones import load_backbone
 from .config import ConfigError, MaskCutConfig, ProMergeConfig, RefinementConfig
 from .errors import MissingExtraError, PromergeError
 from .generator import ImageMasks, MaskGenerator, ProMerge

@@ -1,90 +1,23 @@
-"""Backbones: images -> keys of a self-supervised ViT, one feature a patch."""
+"""Backbones by name: images -> keys of a self-supervised ViT, one feature a patch."""
 
 from __future__ import annotations
 
-import abc
-import argparse
 import logging
-import os
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
-from .errors import PromergeError
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from .backbone import Backbone, BackboneError
+from .embedded import EmbeddedBackbone
+from .weights import check_readable, load_state, read_state_dict
 
 _DINO_URL = "https://dl.fbaipublicfiles.com/dino"
-
-
-class BackboneError(PromergeError):
-    """A backbone's name is unknown, or its weights are missing or do not fit."""
-
-
-class Backbone(nn.Module, abc.ABC):
-    """A frozen network that gives one feature for each patch of a square image.
-
-    Attributes:
-        name: the name it was loaded by.
-        patch_size: side of a patch in pixels.
-        dim: number of channels C of a feature.
-    """
-
-    name: str
-    patch_size: int
-    dim: int
-    _mean: torch.Tensor
-    _std: torch.Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        shape = (1, 3, 1, 1)
-        self.register_buffer("_mean", torch.tensor(IMAGENET_MEAN).view(shape), persistent=False)
-        self.register_buffer("_std", torch.tensor(IMAGENET_STD).view(shape), persistent=False)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the backbone computes."""
-        return self._mean.device
-
-    def normalise(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
-        """Scales pixels to [0, 1] and normalises them with ImageNet's mean and deviation.
-
-        Args:
-            images: uint8 [B, S, S, 3] or [B, 3, S, S], RGB.
-
-        Returns:
-            float32 tensor [B, 3, S, S] on the backbone's device.
-
-        Raises:
-            ValueError: another type or shape.
-        """
-        batch = torch.as_tensor(images, device=self.device)
-        if (
-            batch.dtype != torch.uint8
-            or batch.ndim != 4
-            or 3 not in (batch.shape[1], batch.shape[3])
-        ):
-            raise ValueError(
-                f"images must be uint8 [B, S, S, 3] or [B, 3, S, S]; "
-                f"got {batch.dtype} {tuple(batch.shape)}"
-            )
-        if batch.shape[3] == 3:
-            batch = batch.permute(0, 3, 1, 2)
-        return (batch.float() / 255 - self._mean) / self._std
-
-    @abc.abstractmethod
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Keys of normalised images: float [B, 3, S, S] -> float32 [B, C, S/patch, S/patch]."""
 
 
 class ViTBackbone(Backbone):
@@ -278,7 +211,7 @@ def check_backbone(name: str, weights: str | Path | None = None) -> None:
         return
     if name == "embedded":
         raise BackboneError("the backbone 'embedded' takes no weights file")
-    _check_readable(Path(weights))
+    check_readable(Path(weights))
 
 
 def _load_dino(name: str, dtype: torch.dtype, weights: str | Path | None) -> Backbone:
@@ -296,8 +229,6 @@ def _load_timm(name: str, dtype: torch.dtype, weights: str | Path | None) -> Bac
 
 
 def _load_embedded(name: str, dtype: torch.dtype, weights: str | Path | None) -> Backbone:
-    from .embedded import EmbeddedBackbone
-
     return EmbeddedBackbone()
 
 
@@ -340,7 +271,7 @@ def _create_model(
     except (OSError, RuntimeError) as error:
         raise BackboneError(_download_message(name)) from error
     if state is not None:
-        _load_state(model, state, Path(weights or ""), timm_name)
+        load_state(model, state, Path(weights or ""), timm_name)
     return model
 
 
@@ -371,76 +302,3 @@ def _download_message(name: str) -> str:
         f"Bring {bring} and pass it with --weights FILE (weights=FILE in Python), "
         f"or use the backbone 'embedded', which needs none"
     )
-
-
-def _check_readable(weights: Path) -> None:
-    if not weights.is_file():
-        raise BackboneError(f"no weights file at {weights}")
-    if not os.access(weights, os.R_OK):
-        raise BackboneError(f"the weights file {weights} may not be read; check its permissions")
-
-
-def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
-    """Reads a state dict without executing anything in the file, and unwraps it.
-
-    `teacher`, `student`, `state_dict` and `model` entries of a training checkpoint and the
-    prefixes `module.` and `backbone.` are taken off; heads are left out.
-
-    Args:
-        path: a `.safetensors` file, or anything `torch.load(weights_only=True)` reads.
-
-    Raises:
-        BackboneError: the file is missing, not a state dict, or holds objects to be executed.
-    """
-    _check_readable(path)
-    try:
-        if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            # DINO's full checkpoints carry their command line, which is plain data.
-            with torch.serialization.safe_globals([argparse.Namespace]):
-                state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise BackboneError(
-            f"{path} is not a plain state dict of tensors; a file that holds anything to be "
-            f"executed is refused"
-        ) from error
-    except Exception as error:
-        # Bytes that are no pickle make the unpickler fail in any way, KeyError included.
-        raise BackboneError(f"{path} is not a readable .pth or .safetensors file") from error
-    for wrapper in ("teacher", "student", "state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not state or not all(map(torch.is_tensor, state.values())):
-        raise BackboneError(f"{path} holds no state dict: names of parameters to tensors")
-    return {
-        short: tensor
-        for key, tensor in state.items()
-        if not (short := key.removeprefix("module.").removeprefix("backbone.")).startswith("head.")
-    }
-
-
-def _load_state(
-    model: nn.Module, state: dict[str, torch.Tensor], path: Path, timm_name: str
-) -> None:
-    """Loads a state dict that must fit in every name and shape."""
-    expected = model.state_dict()
-    missing = sorted(set(expected) - set(state))
-    unexpected = sorted(set(state) - set(expected))
-    misshapen = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(tensor.shape)}"
-        for key, tensor in expected.items()
-        if key in state and state[key].shape != tensor.shape
-    ]
-    problems = [
-        f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
-        for kind, keys in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("of another shape", misshapen),
-        )
-        if keys
-    ]
-    if problems:
-        raise BackboneError(f"{path} does not fit {timm_name}: {'; '.join(problems)}")
-    model.load_state_dict(state)

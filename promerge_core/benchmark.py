@@ -23,7 +23,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
-from .backbones import DINO_MODELS, Backbone, load_backbone
+from .backbone import Backbone
+from .backbones import DINO_MODELS, load_backbone
 from .config import MaskCutConfig, ProMergeConfig
 from .generator import ProMerge
 from .images import PreparedImage, prepare_image

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from .backbones import Backbone
+from .backbone import Backbone
 
 _PATCH = 8
 _REGIONS = 40

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .backbones import Backbone
+from .backbone import Backbone
 from .config import ConfigError, ProMergeConfig, RefinementConfig
 from .images import PreparedImage, prepare_image
 from .masks import Mask, masks_from_arrays, resize_masks

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from .backbones import Backbone
+from .backbone import Backbone
 from .config import MaskCutConfig
 from .generator import Found, MaskGenerator
 from .masks import connected_components, mask_iou

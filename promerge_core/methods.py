@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .backbones import Backbone
+from .backbone import Backbone
 from .config import ConfigError, MaskCutConfig, ProMergeConfig, RefinementConfig
 from .generator import MaskGenerator, ProMerge
 from .maskcut import MaskCut

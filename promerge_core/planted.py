@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from .backbones import Backbone
+from .backbone import Backbone
 
 # What DINO's features of photos give: two masks in the median, thirteen at most.
 INSTANCES = (2, 1, 4, 2, 3, 1, 10, 2)

@@ -17,7 +17,7 @@ from detectron2.modeling.roi_heads import (
 from detectron2.structures import Instances
 from omegaconf import DictConfig
 
-from promerge_core.backbones import IMAGENET_MEAN, IMAGENET_STD
+from promerge_core.backbone import IMAGENET_MEAN, IMAGENET_STD
 
 from .droploss import droploss_weights
 from .recipes import Recipe, Round

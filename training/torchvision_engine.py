@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from promerge_core import ImageError, Mask, MissingExtraError
-from promerge_core.backbones import read_state_dict
+from promerge_core.weights import read_state_dict
 
 from .checkpoint import (
     Checkpoint,

@@ -26,7 +26,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 from torchvision.ops import MultiScaleRoIAlign
 
-from promerge_core.backbones import IMAGENET_MEAN, IMAGENET_STD
+from promerge_core.backbone import IMAGENET_MEAN, IMAGENET_STD
 from promerge_core.masks import masks_from_arrays
 
 from .droploss import droploss_weights

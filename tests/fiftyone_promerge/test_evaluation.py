@@ -342,7 +342,10 @@ def test_an_image_of_unknown_size_is_named(make_dataset):
     import fiftyone_promerge as fop
 
     dataset = make_dataset()
-    labels = {"truth": fo.Detections(detections=[square(5, 5, 20, confidence=0.5)])}
+    labels = {
+        name: fo.Detections(detections=[square(5, 5, 20, confidence=0.5)])
+        for name in ("truth", "found")
+    }
     dataset.add_sample(fo.Sample(filepath="not-there.png", **labels))
     with pytest.raises(ValueError, match=r"size of .*not-there.png is unknown"):
-        fop.evaluate(dataset, "truth", gt_field="truth", eval_key=None)
+        fop.evaluate(dataset, "found", gt_field="truth", eval_key=None)

@@ -151,7 +151,7 @@ def test_box_without_area_is_counted_as_the_smallest(make_dataset):
 
 def test_a_backbone_that_failed_is_tried_again_later(database, photo, tmp_path, monkeypatch):
     from fiftyone_promerge import inspection
-    from promerge_core.backbones import BackboneError
+    from promerge_core.backbone import BackboneError
 
     weights = tmp_path / "weights.safetensors"
     source = inspection.Source(photo, "dino_vits16", str(weights))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from promerge_core import ProMerge, load_backbone, segment_features
-from promerge_core.backbones import Backbone
+from promerge_core.backbone import Backbone
 from promerge_core.embedded import agglomerate, describe_patches, patch_graph
 from promerge_core.stages import NoMasks
 
