@@ -7,13 +7,13 @@ closed, the work stops after the batch at hand. What is done by then is kept.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import fiftyone.core.utils as fou
@@ -84,48 +84,70 @@ def execute(ctx: foo.ExecutionContext, name: str, work: Work, show: Show) -> Any
         show: makes the App show the result.
 
     Returns:
-        a generator where the App asked for an immediate execution; the result where the execution
-        is delegated or was asked for from Python.
+        an async generator where the App asked for an immediate execution; the result where the
+        execution is delegated or was asked for from Python.
     """
     if ctx.delegated or "operator_uri" not in ctx.request_params:
         return work(_throttled(lambda done, label: ctx.set_progress(progress=done, label=label)))
     return _stream(ctx, name, work, show)
 
 
-def _stream(ctx: foo.ExecutionContext, name: str, work: Work, show: Show) -> Iterator[Any]:
-    messages: queue.SimpleQueue[tuple[float, str] | None] = queue.SimpleQueue()
-    send = _throttled(lambda done, label: messages.put((done, label)))
+async def _stream(
+    ctx: foo.ExecutionContext, name: str, work: Work, show: Show
+) -> AsyncIterator[GeneratedMessage]:
+    # An async generator: the server cancels it where it waits, at once when the page is gone. A
+    # plain one it only forgets, and the work would go on until Python finds it.
     try:
         stop = RUNS.start(name)
     except PromergeError as error:
         result = {"error": str(error)}
-        yield from show(result)
-        yield _message(result)
-        return
+    else:
+        messages: asyncio.Queue[tuple[float, str] | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def put(message: tuple[float, str] | None) -> None:
+            loop.call_soon_threadsafe(messages.put_nowait, message)
+
+        future = _start(name, _stoppable(name, stop, put), work)
+        future.add_done_callback(lambda _: put(None))
+        try:
+            yield ctx.ops.set_progress(label="Starting", progress=0)
+            while (message := await messages.get()) is not None:
+                yield ctx.ops.set_progress(progress=message[0], label=message[1])
+        finally:
+            stop.set()
+        result = _result(name, future)
+    for shown in show(result):
+        yield shown
+    yield _message(result)
+
+
+def _start(name: str, report: Report, work: Work) -> Future[dict[str, Any]]:
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(work, report)
+    future.add_done_callback(lambda _: RUNS.end(name))
+    pool.shutdown(wait=False)
+    return future
+
+
+def _stoppable(name: str, stop: threading.Event, put: Callable[[tuple[float, str]], Any]) -> Report:
+    send = _throttled(lambda done, label: put((done, label)))
 
     def report(done: float, label: str) -> None:
         if stop.is_set():
             raise StoppedError(f"{name} was stopped; what was done is kept")
         send(done, label)
 
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            future = pool.submit(work, report)
-            future.add_done_callback(lambda _: messages.put(None))
-            try:
-                yield ctx.ops.set_progress(label="Starting", progress=0)
-                while (message := messages.get()) is not None:
-                    yield ctx.ops.set_progress(progress=message[0], label=message[1])
-            finally:
-                stop.set()
-    finally:
-        RUNS.end(name)
+    return report
+
+
+def _result(name: str, future: Future[dict[str, Any]]) -> dict[str, Any]:
     failure = future.exception()
-    if failure is not None and not isinstance(failure, PromergeError):
+    if failure is None:
+        return future.result()
+    if not isinstance(failure, PromergeError):
         logger.error("%s failed", name, exc_info=failure)
-    result = future.result() if failure is None else {"error": error_sentence(failure)}
-    yield from show(result)
-    yield _message(result)
+    return {"error": error_sentence(failure)}
 
 
 def error_sentence(error: BaseException) -> str:

@@ -80,13 +80,14 @@ class App:
         return asyncio.run(resolve()).to_json()["type"]["properties"]
 
     def stream(self, name, dataset, params=None, **more):
-        """The messages of an execution, one after the other."""
+        """The messages of an execution, one after the other; the result where it sends none."""
         from fiftyone.operators.executor import execute_or_delegate_operator
 
         request = self.request(name, dataset, params or {}, **more)
-        done = asyncio.run(execute_or_delegate_operator(URI + name, request))
+        loop = asyncio.new_event_loop()
+        done = loop.run_until_complete(execute_or_delegate_operator(URI + name, request))
         assert done.error is None, done.error
-        return done.result
+        return Stream(loop, done.result) if done.is_generator else done.result
 
     def run(self, name, dataset, params=None, **more):
         """All invocations that the App is asked for, and the result."""
@@ -108,3 +109,35 @@ class App:
             else:
                 result = body["result"]
         return invoked, result
+
+
+class Stream:
+    """An execution's messages, as the server reads them for a page."""
+
+    def __init__(self, loop, messages):
+        self._loop = loop
+        self._messages = messages
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        try:
+            return self._loop.run_until_complete(anext(self._messages))
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def leave(self):
+        """What the server does when the page is gone: it cancels its wait for a message."""
+
+        async def read():
+            async for _ in self._messages:
+                pass
+
+        async def leave():
+            task = asyncio.create_task(read())
+            await asyncio.sleep(0.1)
+            assert not task.done()
+            task.cancel()
+
+        self._loop.run_until_complete(leave())
