@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from .runs import package_version
 
 
 def train_detector(
-    samples: foc.SampleCollection,
+    samples: foc.SampleCollection | None,
     label_field: str = "promerge",
     *,
     output_dir: str | Path,
@@ -48,7 +49,8 @@ def train_detector(
     `{label_field}_detector`.
 
     Args:
-        samples: images, some of them with masks.
+        samples: images, some of them with masks. Under torchrun only the process of rank 0 reads
+            them, and others can pass None, so that they need no database.
         label_field: the field of `fo.Detections` to train on; `iscrowd` labels are ignored.
         output_dir: a folder of the run's own.
         engine: `torchvision` or `detectron2`.
@@ -72,12 +74,7 @@ def train_detector(
         CocoError: the field is not one of detections, or an image's size is unknown.
         PromergeError: the settings cannot be used, or nothing can be written; see the message.
     """
-    check_detections_field(samples, label_field)
-    if samples.exists("metadata.width", False):
-        samples.compute_metadata()
-    dataset = samples._root_dataset
-    source = {"dataset": dataset.name, "field": label_field, "images": len(samples)}
-    options = {
+    options: dict[str, Any] = {
         "engine": engine,
         "recipe": recipe,
         "architecture": architecture,
@@ -86,23 +83,24 @@ def train_detector(
         "batch_size": batch_size,
         "devices": devices,
     }
-    is_main = World.current().rank == 0
-    if is_main:
-        _record(dataset, label_field, source, options, output_dir, checkpoint=None)
+    run = functools.partial(
+        train, output_dir=output_dir, num_workers=num_workers, progress=progress, **options
+    )
+    if World.current().rank != 0:
+        return run((), source={})
+    if samples is None:
+        raise FieldError("there are no samples to train on")
+    check_detections_field(samples, label_field)
+    if samples.exists("metadata.width", False):
+        samples.compute_metadata()
+    dataset = samples._root_dataset
+    source = {"dataset": dataset.name, "field": label_field, "images": len(samples)}
+    _record(dataset, label_field, source, options, output_dir, checkpoint=None)
     try:
-        checkpoint = train(
-            view_records(samples, label_field),
-            output_dir,
-            source=source,
-            num_workers=num_workers,
-            progress=progress,
-            **options,
-        )
+        checkpoint = run(view_records(samples, label_field), source=source)
     finally:
-        if is_main:
-            _write_rounds(dataset, label_field, output_dir)
-    if is_main:
-        _record(dataset, label_field, source, options, output_dir, checkpoint)
+        _write_rounds(dataset, label_field, output_dir)
+    _record(dataset, label_field, source, options, output_dir, checkpoint)
     return checkpoint
 
 

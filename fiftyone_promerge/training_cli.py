@@ -12,7 +12,7 @@ import rich_click as click
 from rich.console import Console
 from tqdm import tqdm
 
-from fiftyone_promerge.training import ENGINES, RECIPES, read_checkpoint
+from fiftyone_promerge.training import ENGINES, RECIPES, World, read_checkpoint
 from promerge_core import PromergeError
 
 from .options import batch_size_option, device_option, overwrite_option, workers_option
@@ -89,10 +89,13 @@ def train(dataset: str, field: str, output_dir: Path, **options: Any) -> None:
     """
     from .detectors import train_detector
 
-    samples = _load(dataset)
+    is_main = World.current().rank == 0
+    samples = _load(dataset) if is_main else None
     checkpoint = train_detector(
         samples, field, output_dir=output_dir, progress=_Interruptible(), **options
     )
+    if not is_main:
+        return
     metrics = read_checkpoint(checkpoint).metrics
     found = ", ".join(f"{name} {metrics[name]:.2g}" for name in ("AP", "AP50") if name in metrics)
     for line in (

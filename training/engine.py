@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -94,7 +95,7 @@ class Job:
         """The numbers of this round."""
         return self.recipe.rounds[self.round]
 
-    @property
+    @functools.cached_property
     def split(self) -> Split:
         """The images to train on, and those to measure AP on."""
         return self.records.split(

@@ -103,10 +103,11 @@ def train(
 ) -> Path:
     """Trains a class-agnostic detector, or goes on where an earlier call with this folder stopped.
 
-    Under torchrun every process calls it, and the folder must be one that all of them see.
+    Under torchrun every process calls it, with a folder that all of them see; that of rank 0 alone
+    looks at `records`, `source` and `weights`.
 
     Args:
-        records: the images and their masks; read once, when the run begins.
+        records: the images and their masks; read once, when the run begins, by rank 0.
         output_dir: a folder of the run's own: `round_0`, `round_1`, ... with `records.jsonl`,
             logs, the checkpoint to go on from, and in the end `detector.pt`.
         source: what the records are made from, for the checkpoint: `dataset`, `field`, `images`.

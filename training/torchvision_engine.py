@@ -57,9 +57,24 @@ def train(job: Job) -> None:
     """See `Engine.train`."""
     world = World.current()
     module = DetectorModule(job, world)
+    trainer = make_trainer(job, world)
+    last = job.folder / _LAST
+    with warnings.catch_warnings():
+        # Our loader begins at the step that the checkpoint was written at.
+        warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
+        # Lightning's own use of torch, which no one who trains can change.
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")
+        trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
+    if world.rank == 0:
+        save_checkpoint(job.output, module.checkpoint())
+        last.unlink()
+
+
+def make_trainer(job: Job, world: World) -> pl.Trainer:
+    """Lightning's trainer, which reports each step of a job, stops and keeps checkpoints."""
     iterations = job.schedule.iterations
     on_cuda = torch.cuda.is_available()
-    trainer = pl.Trainer(
+    return pl.Trainer(
         accelerator="cuda" if on_cuda else "cpu",
         devices=world.local_world_size,
         num_nodes=world.world_size // world.local_world_size,
@@ -83,16 +98,20 @@ def train(job: Job) -> None:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    last = job.folder / _LAST
-    with warnings.catch_warnings():
-        # Our loader begins at the step that the checkpoint was written at.
-        warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
-        # Lightning's own use of torch, which no one who trains can change.
-        warnings.filterwarnings("ignore", ".*LeafSpec.*")
-        trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
-    if world.rank == 0:
-        save_checkpoint(job.output, module.checkpoint())
-        last.unlink()
+
+
+def make_loader(job: Job, world: World, first: int = 0) -> DataLoader:
+    """The samples of a process, step by step from the `first` on."""
+    recipe, schedule = job.recipe, job.schedule
+    return DataLoader(
+        TrainingSamples(job.records, job.split.train, recipe, schedule),
+        batch_sampler=Steps(
+            schedule.iterations, recipe.batch_size, world.rank, world.world_size, first=first
+        ),
+        num_workers=job.num_workers,
+        collate_fn=list,
+        pin_memory=torch.cuda.is_available(),
+    )
 
 
 def load(checkpoint: Checkpoint, device: torch.device) -> Detector:
@@ -142,7 +161,6 @@ class DetectorModule(pl.LightningModule):
         super().__init__()
         self._job = job
         self._world = world
-        self._split = job.split
         self._found: dict[int, list[Mask]] = {}
         with torch.random.fork_rng():
             torch.manual_seed(job.recipe.seed)
@@ -154,26 +172,15 @@ class DetectorModule(pl.LightningModule):
 
     def train_dataloader(self) -> DataLoader:
         """The samples of the steps that are still to be done."""
-        job, world = self._job, self._world
-        steps = Steps(
-            job.schedule.iterations,
-            job.recipe.batch_size,
-            world.rank,
-            world.world_size,
-            first=self.trainer.global_step,
-        )
-        samples = TrainingSamples(job.records, self._split.train, job.recipe, job.schedule)
-        return DataLoader(
-            samples,
-            batch_sampler=steps,
-            num_workers=job.num_workers,
-            collate_fn=list,
-            pin_memory=torch.cuda.is_available(),
-        )
+        return make_loader(self._job, self._world, self.trainer.global_step)
 
     def val_dataloader(self) -> DataLoader:
         """The validation images that are this process's share."""
-        share = self._split.validation[self._world.rank :: self._world.world_size]
+        validation = self._job.split.validation
+        # Lightning wants a share for each process, also of fewer images than there are processes;
+        # what two of them find in one image counts once.
+        first = self._world.rank % len(validation)
+        share = validation[first :: self._world.world_size]
         images = ValidationImages(self._job.records, share)
         return DataLoader(images, num_workers=self._job.num_workers, collate_fn=list)
 

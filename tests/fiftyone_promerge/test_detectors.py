@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -131,6 +132,41 @@ def test_train_predict_and_the_labels_of_a_round(dataset, train, tmp_path):
             )
             assert np.array_equal(detection.mask, mask.to_array()[y : y + height, x : x + width])
             assert detection.mask.sum() == mask.area
+
+
+TORCHRUN = """
+import json, os, sys
+from fiftyone_promerge.training.recipes import RECIPES, Recipe
+RECIPES["tiny"] = Recipe.from_dict(json.loads(sys.argv[1]))
+if os.environ["RANK"] != "0":
+    os.environ["FIFTYONE_DATABASE_URI"] = "mongodb://127.0.0.1:1"
+from fiftyone_promerge.cli import main
+main(sys.argv[2:])
+"""
+
+
+def test_torchrun_needs_the_database_in_its_first_process_alone(dataset, tmp_path):
+    from fiftyone_promerge.training.recipes import RECIPES
+
+    dataset.persistent = True
+    script = tmp_path / "train.py"
+    script.write_text(TORCHRUN)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += [str(script), json.dumps(RECIPES["tiny"].to_dict())]
+    command += ["train", dataset.name, "--field=boxes", "--recipe=tiny", "--weights=random"]
+    command += ["--workers=0", "--rounds=1", f"--output={tmp_path / 'run'}"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    detector = tmp_path / "run" / "round_0" / "detector.pt"
+    assert detector.exists()
+    assert done.stdout.count(f"The detector is {detector}") == 1
+    dataset.reload()
+    assert dataset.get_run_info("boxes_detector").config.checkpoint == str(detector)
 
 
 @pytest.fixture
