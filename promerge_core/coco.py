@@ -184,30 +184,37 @@ class CocoRun:
         return summary
 
     def _run(self, num_workers: int, progress: Callable[[int], object] | None) -> Summary:
-        done = self._open_journal()
-        if progress is not None:
-            progress(sum(map(len, self._batches[:done])))
-        with self._journal.open("a", encoding="utf-8") as journal:
-            for batch, images in self._load(self._batches[done:], num_workers):
-                line = self._segment(batch, images)
-                journal.write(json.dumps(line) + "\n")
-                journal.flush()
+        done = self._batches_done()
+        try:
+            with self._journal.open("a", encoding="utf-8") as journal:
+                if not journal.tell():
+                    journal.write(json.dumps(self._header) + "\n")
+                    journal.flush()
                 if progress is not None:
-                    progress(len(batch))
+                    progress(sum(map(len, self._batches[:done])))
+                for batch, images in self._load(self._batches[done:], num_workers):
+                    line = self._segment(batch, images)
+                    journal.write(json.dumps(line) + "\n")
+                    journal.flush()
+                    done += 1
+                    if progress is not None:
+                        progress(len(batch))
+        finally:
+            if not done:
+                self._journal.unlink(missing_ok=True)
         summary = write_coco(self._output, self._header, self._records)
         summary.seconds = dict(self._generator.timer.seconds)
         return summary
 
-    def _open_journal(self) -> int:
-        """Number of batches in the journal, which is begun or cut behind its last whole line."""
+    def _batches_done(self) -> int:
+        """Number of batches in the journal, which is cut behind its last whole line."""
         if not self._journal.exists():
-            self._journal.write_text(json.dumps(self._header) + "\n", encoding="utf-8")
             return 0
         content = self._journal.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         if not whole:
             self._journal.unlink()
-            return self._open_journal()
+            return 0
         if _read_header(whole) != self._header:
             raise RunError(
                 f"{self._journal} was begun with other images or settings; finish that run, "

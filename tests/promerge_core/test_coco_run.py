@@ -205,6 +205,15 @@ def test_a_run_in_which_no_image_can_be_read_fails_and_leaves_nothing(generator,
     assert names(tmp_path) == ["words.jpg"]
 
 
+def test_a_run_that_fails_in_its_first_batch_leaves_nothing(
+    generator, entries, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(generator, "generate_prepared", lambda images: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        start(generator, entries, tmp_path / "masks.json").run()
+    assert names(tmp_path) == []
+
+
 # Stopped and resumed -----------------------------------------------------------------------------
 
 
@@ -237,7 +246,8 @@ def test_a_full_disk_keeps_what_was_done_and_no_half_of_an_output(
         assert words.startswith(str(tmp_path / f"{number}.json"))
         assert "cannot be written: File too large; what was done is kept" in words
         assert "\n" not in words
-    assert names(tmp_path) == [f"{number}.json.partial" for number in range(len(limits))]
+    # What holds no whole batch is not kept.
+    assert names(tmp_path) == ["3.json.partial", "4.json.partial"]
     done_before = []
     for number in range(len(limits)):
         done = []
