@@ -27,7 +27,6 @@ def run(images: int) -> list[tuple[int, float, float]]:
     """Labels copies of a photo; after each `STEP` images: images, seconds, MiB."""
     points: list[tuple[int, float, float]] = []
     process = psutil.Process()
-    start = time.perf_counter()
 
     def note(bar: fo.ProgressBar) -> None:
         if bar.iteration >= STEP * (len(points) + 1):
@@ -42,6 +41,7 @@ def run(images: int) -> list[tuple[int, float, float]]:
                 link.symlink_to(demo_photos()[1])
             dataset.add_samples([fo.Sample(filepath=link) for link in links])
             model = load_model("embedded", image_size=96)
+            start = time.perf_counter()
             generate_masks(dataset, model, num_workers=0, progress=note)
     finally:
         dataset.delete()
