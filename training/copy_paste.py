@@ -65,21 +65,27 @@ def paste(
         the image with the instances over it, and the masks that are still visible: those of the
         image less what is pasted over them, then the pasted ones.
     """
-    shared = masks.flatten(1).float() @ source_masks.flatten(1).float().T
-    cover = shared / masks.flatten(1).sum(1, keepdim=True).clamp(min=1)
+    pixels = masks.flatten(1).float()
+    shared = pixels @ source_masks.flatten(1).float().T
+    cover = shared / pixels.sum(1, keepdim=True).clamp(min=1)
     pasted = source_masks[(cover < max_cover).all(0)]
-    on_top = pasted.any(0)
+    on_top = _any(pasted, 0)
     visible = torch.cat([masks & ~on_top, pasted])
-    return torch.where(on_top, source, image), visible[visible.flatten(1).any(1)]
+    return torch.where(on_top, source, image), visible[_any(visible, (1, 2))]
 
 
 def boxes_of(masks: torch.Tensor) -> torch.Tensor:
     """Tight boxes of masks of at least one pixel: bool [N, H, W] -> float32 [N, 4] xyxy."""
     boxes = []
     for side in (2, 1):
-        line = masks.any(3 - side).byte()
+        line = _any(masks, 3 - side).byte()
         first = line.argmax(1)
         last = line.shape[1] - line.flip(1).argmax(1)
         boxes += [first, last]
     left, right, top, bottom = boxes
     return torch.stack([left, top, right, bottom], dim=1).float()
+
+
+def _any(masks: torch.Tensor, axis: int | tuple[int, ...]) -> torch.Tensor:
+    # NumPy's: on a CPU torch's own takes twenty times as long, half the time of a sample.
+    return torch.from_numpy(masks.numpy().any(axis))
