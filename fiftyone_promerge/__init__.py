@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .benchmarks import load_benchmark
+    from .coco_export import export_coco
+    from .coco_import import import_coco
     from .detector_model import DetectorModel, load_detector
     from .detectors import train_detector
     from .evaluation import evaluate
@@ -21,7 +23,9 @@ __all__ = [
     "DetectorModel",
     "ProMergeModel",
     "evaluate",
+    "export_coco",
     "generate_masks",
+    "import_coco",
     "load_benchmark",
     "load_detector",
     "load_model",
@@ -32,7 +36,9 @@ _HOMES = {
     "DetectorModel": "detector_model",
     "ProMergeModel": "model",
     "evaluate": "evaluation",
+    "export_coco": "coco_export",
     "generate_masks": "generation",
+    "import_coco": "coco_import",
     "load_benchmark": "benchmarks",
     "load_detector": "detector_model",
     "load_model": "model",

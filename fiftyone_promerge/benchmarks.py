@@ -18,15 +18,8 @@ import fiftyone.zoo as foz
 
 from promerge_core import PromergeError
 
-from .coco import (
-    IMAGE_ID_FIELD,
-    CocoError,
-    CocoFile,
-    ImageSize,
-    LabelWriter,
-    UniqueIds,
-    annotation_to_detection,
-)
+from .annotations import IMAGE_ID_FIELD, CocoError, ImageSize
+from .coco_import import CocoFile, LabelWriter, UniqueIds, annotation_to_detection
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from fiftyone_promerge.training import (
     train,
 )
 
-from .coco import batches, check_detections_field, read_annotations
+from .annotations import batches, check_detections_field, read_annotations
 from .generation import FieldError
 from .labels import masks_to_detections
 from .runs import package_version

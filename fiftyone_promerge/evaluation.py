@@ -23,7 +23,7 @@ from pymongo import UpdateOne
 
 from promerge_core import PromergeError
 
-from .coco import (
+from .annotations import (
     IMAGE_ID_FIELD,
     annotation_area,
     batches,

@@ -128,7 +128,7 @@ def export_field(source: tuple[str, ...], path: Path, kind: Any) -> None:
     if len(source) == 1:
         written = _export_shards(source[0], path, kind)
     else:
-        from .coco import export_coco
+        from .coco_export import export_coco
 
         written = export_coco(_load(source[0]), source[1], path, kind)
     console.print(f"{written} annotations written to {path}", highlight=False)
@@ -160,7 +160,7 @@ def import_field(dataset: str, field: str, path: str, images_dir: Path | None) -
     if is_url(path) or Path(path).is_dir():
         _import_shards(dataset, field, path, images_dir)
         return
-    from .coco import import_coco
+    from .coco_import import import_coco
 
     if images_dir is not None:
         raise click.UsageError("--images-dir is for shards; a COCO json finds images by their name")

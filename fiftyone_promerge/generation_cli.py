@@ -257,7 +257,7 @@ def _generate_dataset(
     flags: dict[str, Any],
     parameters: dict[str, Any],
 ) -> Summary:
-    from .coco import export_coco
+    from .coco_export import export_coco
     from .generation import check_field_name, generate_masks
     from .model import load_model
 

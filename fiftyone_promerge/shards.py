@@ -15,7 +15,7 @@ from promerge_core.coco import is_url
 from promerge_core.records import Record
 from promerge_core.shards import ShardFolder
 
-from .coco import IMAGE_ID_FIELD
+from .annotations import IMAGE_ID_FIELD
 from .generation import check_label_field, check_same_parameters
 from .labels import masks_to_detections
 from .runs import ApplyModelCall, record_run

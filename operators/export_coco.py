@@ -8,7 +8,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.coco import check_detections_field, export_coco
+from fiftyone_promerge.annotations import check_detections_field
+from fiftyone_promerge.coco_export import export_coco
 
 from .forms import Form, check_output_folder, detections_fields
 from .run_operator import RunOperator

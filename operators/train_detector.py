@@ -11,7 +11,7 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.coco import check_detections_field
+from fiftyone_promerge.annotations import check_detections_field
 from fiftyone_promerge.detectors import train_detector
 from fiftyone_promerge.training import ENGINES, RECIPES, read_checkpoint
 from promerge_core import PromergeError

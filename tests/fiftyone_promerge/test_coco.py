@@ -60,7 +60,7 @@ def image_7(make_dataset):
 
 
 def test_masks_come_back_exactly(image_7, results_file, tmp_path):
-    from fiftyone_promerge.coco import export_coco, import_coco
+    from fiftyone_promerge import export_coco, import_coco
 
     masks = random_masks()
     import_coco(image_7, "masks", results_file([result(mask) for mask in masks]))
@@ -71,7 +71,7 @@ def test_masks_come_back_exactly(image_7, results_file, tmp_path):
 
 
 def test_masks_on_disk_come_back_exactly(image_7, results_file, tmp_path):
-    from fiftyone_promerge.coco import export_coco, import_coco
+    from fiftyone_promerge import export_coco, import_coco
 
     masks = random_masks()
     import_coco(image_7, "masks", results_file([result(mask) for mask in masks]))
@@ -89,7 +89,7 @@ def test_masks_laid_like_other_tools_do_are_drawn_alike(make_dataset):
     """A mask that is not of its box's size, and one on disk, take the slower way."""
     import fiftyone as fo
 
-    from fiftyone_promerge.coco import read_annotations
+    from fiftyone_promerge.annotations import read_annotations
     from fiftyone_promerge.labels import detection_to_mask
 
     dataset = make_dataset()
@@ -109,7 +109,7 @@ def test_masks_laid_like_other_tools_do_are_drawn_alike(make_dataset):
 def test_an_exported_dataset_is_read_by_pycocotools_as_it_was(shared_dir, make_dataset, tmp_path):
     """The ground truth, exported as dataset and as results, scores 1 against the original."""
     import fiftyone_promerge as fop
-    from fiftyone_promerge.coco import export_coco
+    from fiftyone_promerge import export_coco
 
     sample = shared_dir / "coco_sample"
     name = make_dataset().name + "-coco"
@@ -141,7 +141,7 @@ def test_an_exported_dataset_is_read_by_pycocotools_as_it_was(shared_dir, make_d
 
 
 def test_results_without_masks_keep_their_boxes(image_7, results_file, tmp_path):
-    from fiftyone_promerge.coco import export_coco, import_coco
+    from fiftyone_promerge import export_coco, import_coco
 
     boxes = [[0.1, 0.2, 3.33, 4.44], [5, 6, 7, 8]]
     content = [{"image_id": 7, "category_id": 1, "score": 0.25, "bbox": box} for box in boxes]
@@ -153,7 +153,7 @@ def test_results_without_masks_keep_their_boxes(image_7, results_file, tmp_path)
 
 
 def test_a_dataset_file_finds_images_by_name(make_dataset, results_file):
-    from fiftyone_promerge.coco import import_coco
+    from fiftyone_promerge import import_coco
 
     dataset = make_dataset()
     add_image(dataset, "b.png")
@@ -168,7 +168,8 @@ def test_a_dataset_file_finds_images_by_name(make_dataset, results_file):
 
 
 def test_polygons_and_uncompressed_rle_are_read(image_7, results_file):
-    from fiftyone_promerge.coco import import_coco, read_annotations
+    from fiftyone_promerge import import_coco
+    from fiftyone_promerge.annotations import read_annotations
 
     polygon = result(segmentation=[[2, 2, 12, 2, 12, 9, 2, 9]])
     counts = [WIDTH * HEIGHT - 5, 5]
@@ -201,7 +202,8 @@ def test_polygons_and_uncompressed_rle_are_read(image_7, results_file):
 def test_a_bad_file_is_refused_in_one_sentence_and_leaves_nothing(
     image_7, results_file, content, message
 ):
-    from fiftyone_promerge.coco import CocoError, import_coco
+    from fiftyone_promerge import import_coco
+    from fiftyone_promerge.annotations import CocoError
 
     with pytest.raises(CocoError, match=message) as error:
         import_coco(image_7, "masks", results_file(content))
@@ -210,7 +212,8 @@ def test_a_bad_file_is_refused_in_one_sentence_and_leaves_nothing(
 
 
 def test_an_existing_field_is_not_written_over(image_7, results_file):
-    from fiftyone_promerge.coco import CocoError, import_coco
+    from fiftyone_promerge import import_coco
+    from fiftyone_promerge.annotations import CocoError
 
     path = results_file([result()])
     import_coco(image_7, "masks", path)
@@ -220,7 +223,8 @@ def test_an_existing_field_is_not_written_over(image_7, results_file):
 
 
 def test_results_need_coco_ids_on_the_samples(make_dataset, results_file):
-    from fiftyone_promerge.coco import CocoError, import_coco
+    from fiftyone_promerge import import_coco
+    from fiftyone_promerge.annotations import CocoError
 
     dataset = make_dataset()
     add_image(dataset)

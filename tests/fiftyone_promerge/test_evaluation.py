@@ -78,7 +78,7 @@ def as_results(found, scores, iou_type):
 def dataset(shared_dir, results, database, tmp_path_factory):
     """The COCO sample with every kind of results in a field of its own."""
     import fiftyone_promerge as fop
-    from fiftyone_promerge.coco import import_coco
+    from fiftyone_promerge import import_coco
 
     sample = shared_dir / "coco_sample"
     dataset = fop.load_benchmark(
