@@ -117,7 +117,8 @@ async def _stream(
         finally:
             stop.set()
         result = _result(name, future)
-    for shown in show(result):
+    # In a thread: it may ask the database, for which the server's other requests shall not wait.
+    for shown in await asyncio.to_thread(list, show(result)):
         yield shown
     yield _message(result)
 
