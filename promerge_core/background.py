@@ -5,15 +5,15 @@ from __future__ import annotations
 import torch
 
 
-def vote_background(candidates: torch.Tensor) -> torch.Tensor | None:
-    """Patches that lie in more than half of the background candidates.
+def vote_background(masks: torch.Tensor, is_candidate: torch.Tensor) -> torch.Tensor:
+    """Patches that lie in more than half of an image's background candidates.
 
     Args:
-        candidates: bool tensor [B, h, w].
+        masks: bool tensor [..., N, h, w].
+        is_candidate: bool tensor [..., N], which of them vote.
 
     Returns:
-        bool tensor [h, w], or None where there are no candidates.
+        bool tensor [..., h, w]; empty where there are no candidates.
     """
-    if len(candidates) == 0:
-        return None
-    return 2 * candidates.sum(0) > len(candidates)
+    votes = (masks & is_candidate[..., None, None]).sum(-3)
+    return 2 * votes > is_candidate.sum(-1)[..., None, None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 from collections.abc import Callable, Sequence
+from itertools import compress, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +16,9 @@ from .backbone import Backbone
 from .config import ConfigError, ProMergeConfig, RefinementConfig
 from .images import PreparedImage, prepare_image
 from .masks import Mask, masks_from_arrays, resize_masks
-from .refinement import refine_with_iou
+from .refinement import refine_batch
 from .scoring import SCORES
-from .stages import NoMasks, segment_features
+from .stages import NoMasks, Stages, segment_batch
 from .timing import Timer
 
 
@@ -77,8 +78,8 @@ class MaskGenerator(abc.ABC):
             )
 
     @abc.abstractmethod
-    def find(self, features: torch.Tensor) -> Found:
-        """Instances in the features [C, h, w] of one image."""
+    def find(self, features: torch.Tensor) -> list[Found]:
+        """Instances in the features [B, C, h, w] of each image."""
 
     @property
     def input_size(self) -> int:
@@ -115,32 +116,50 @@ class MaskGenerator(abc.ABC):
             batch = np.stack([image.pixels for image in images])
             features = self.backbone(self.backbone.normalise(batch))
         self.timer.images += len(images)
-        return [
-            self._segment(image, feature) for image, feature in zip(images, features, strict=True)
-        ]
-
-    def _segment(self, image: PreparedImage, features: torch.Tensor) -> ImageMasks:
         with self.timer.stage("stages"):
             found = self.find(features)
-        if found.reason is not None:
-            return ImageMasks([], image.width, image.height, found.reason)
         with self.timer.stage("refine"):
-            refined, iou = refine_with_iou(image.pixels, found.masks, self.config)
+            pixels = [image.pixels for image in images]
+            refined, iou = refine_batch(pixels, [one.masks for one in found], self.config)
         with self.timer.stage("encode"):
-            return self._output(image, found, refined, iou)
+            return self._encode(images, found, refined, iou)
+
+    def _encode(
+        self,
+        images: Sequence[PreparedImage],
+        found: Sequence[Found],
+        refined: torch.Tensor,
+        iou: torch.Tensor,
+    ) -> list[ImageMasks]:
+        """The masks of all images, [M, S, S] with IoU [M], leave the device together."""
+        counts = [len(one.masks) for one in found]
+        parts = zip(found, iou.split(counts), strict=True)
+        columns = {"score": torch.cat([one.score(part) for one, part in parts])}
+        for name in found[0].facts:
+            columns[name] = torch.cat([one.facts[name] for one in found]).double()
+        columns["refine_iou"] = iou
+        table = torch.stack(list(columns.values()), dim=1).tolist()
+        rows = iter([dict(zip(columns, row, strict=True)) for row in table])
+        masks = refined.cpu().split(counts)
+        return [
+            self._output(image, one.reason, part.numpy(), list(islice(rows, len(part))))
+            for image, one, part in zip(images, found, masks, strict=True)
+        ]
 
     def _output(
-        self, image: PreparedImage, found: Found, refined: torch.Tensor, iou: torch.Tensor
+        self,
+        image: PreparedImage,
+        reason: NoMasks | None,
+        refined: np.ndarray,
+        facts: list[dict[str, float]],
     ) -> ImageMasks:
-        """Accepted masks at the image's own size, scored."""
-        accepted = iou >= self.config.refine_iou
-        scores = found.score(iou)[accepted].tolist()
-        columns = {**found.facts, "refine_iou": iou}
-        values = torch.stack([column.double() for column in columns.values()], dim=1)[accepted]
-        facts = [dict(zip(columns, row, strict=True)) for row in values.tolist()]
-        arrays = resize_masks(refined[accepted].cpu().numpy(), image.width, image.height)
-        masks = masks_from_arrays(arrays, scores, facts)
-        reason = None if masks else NoMasks.ALL_REJECTED
+        """Accepted masks at the image's own size."""
+        accepted = [fact["refine_iou"] >= self.config.refine_iou for fact in facts]
+        facts = list(compress(facts, accepted))
+        arrays = resize_masks(refined[accepted], image.width, image.height)
+        masks = masks_from_arrays(arrays, [fact.pop("score") for fact in facts], facts)
+        if not masks:
+            reason = reason or NoMasks.ALL_REJECTED
         return ImageMasks(masks, image.width, image.height, reason)
 
 
@@ -157,9 +176,14 @@ class ProMerge(MaskGenerator):
     def __init__(self, backbone: Backbone, config: ProMergeConfig | None = None) -> None:
         super().__init__(backbone, config or ProMergeConfig())
 
-    def find(self, features: torch.Tensor) -> Found:
+    def find(self, features: torch.Tensor) -> list[Found]:
         """See `promerge_core.segment_features`."""
-        stages = segment_features(features, self.config)
+        # On a CPU a batch is no faster, and alone no image's last bits depend on its neighbours.
+        size = 1 if features.device.type == "cpu" else len(features)
+        batches = [segment_batch(part, self.config) for part in features.split(size)]
+        return [self._found(stages) for batch in batches for stages in batch]
+
+    def _found(self, stages: Stages) -> Found:
         facts = {
             "votes": stages.votes,
             "background_similarity": stages.background_similarity,

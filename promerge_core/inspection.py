@@ -9,8 +9,8 @@ import torch
 
 from .config import ProMergeConfig
 from .merging import merge
-from .prompting import prompt_indices, propose, unit_features
-from .pruning import judge, new_patches
+from .prompting import prompt_affinities, prompt_indices, propose, unit_features
+from .pruning import background_response, judge, new_patches
 from .stages import NoMasks, Stages, segment_features
 
 
@@ -95,14 +95,14 @@ def explain(features: torch.Tensor, config: ProMergeConfig | None = None) -> Exp
     height, width = features.shape[1:]
     unit = unit_features(features)
     prompts = prompt_indices(height, width, config.seed_stride, unit.device)
-    _, owners, candidates, is_candidate = propose(unit, height, width, config)
+    prompted = propose(unit[None], height, width, config)
     return Explanation(
         stages=stages,
         prompts=torch.stack([prompts // width, prompts % width], dim=1),
-        affinities=(unit[prompts] @ unit.T).view(-1, height, width),
-        is_candidate=is_candidate,
-        background_votes=candidates.sum(0),
-        owners=owners,
+        affinities=prompt_affinities(unit, prompts).view(-1, height, width),
+        is_candidate=prompted.is_candidate[0],
+        background_votes=stages.background_candidates.sum(0),
+        owners=prompted.owners,
         outcomes=_outcomes(stages, unit, config),
     )
 
@@ -110,11 +110,16 @@ def explain(features: torch.Tensor, config: ProMergeConfig | None = None) -> Exp
 def _outcomes(stages: Stages, unit: torch.Tensor, config: ProMergeConfig) -> Outcomes | None:
     if stages.background is None or stages.reason not in (None, NoMasks.ALL_PRUNED):
         return None
-    order, similarity, kept = judge(stages.proposals, stages.background, unit, config)
-    new, covered = new_patches(stages.proposals[order], stages.background)(kept)
+    unit, background = unit[None], stages.background[None]
+    judgement = judge(
+        stages.proposals[None], background, background_response(background, unit), config
+    )
+    ascending = stages.proposals[None, judgement.order[0]]
+    (new,), (covered,) = new_patches(ascending, background)(judgement.kept)
+    order, similarity, kept = (values[0] for values in judgement)
     share = covered / new.clamp(min=1)
     clusters = torch.full_like(order, -1)
-    clusters[order[kept]] = merge(stages.kept, unit, config)[1]
+    clusters[order[kept]] = merge(stages.kept[None], unit, config)[1][0]
     rank = order.argsort()
     rows = torch.stack([kept, new, share], dim=1)[rank].tolist()
     return Outcomes(

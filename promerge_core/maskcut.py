@@ -31,11 +31,13 @@ class MaskCut(MaskGenerator):
     def __init__(self, backbone: Backbone, config: MaskCutConfig | None = None) -> None:
         super().__init__(backbone, config or MaskCutConfig())
 
-    def find(self, features: torch.Tensor) -> Found:
+    def find(self, features: torch.Tensor) -> list[Found]:
         """See `cut_features`; every mask has score 1, as in the paper."""
-        masks = cut_features(features, self.config)
-        reason = None if len(masks) else NoMasks.NO_CUT
-        return Found(masks, {}, torch.ones_like, reason)
+        cuts = [cut_features(one, self.config) for one in features]
+        return [
+            Found(masks, {}, torch.ones_like, None if len(masks) else NoMasks.NO_CUT)
+            for masks in cuts
+        ]
 
 
 @torch.inference_mode()

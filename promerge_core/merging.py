@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
 from .config import ProMergeConfig
-from .pruning import mask_areas, mean_features
+from .padding import choose_rows
+from .pruning import in_order, mask_areas, mean_features
 
 
 def merge(
@@ -18,46 +20,45 @@ def merge(
     least `merge_similarity` similar; clusters joined by one proposal become one.
 
     Args:
-        kept: bool tensor [K, h, w].
-        unit: float32 tensor [h * w, C] of unit features.
+        kept: bool tensor [B, K, h, w], of each image its own first, then empty ones.
+        unit: float32 tensor [B, h * w, C] of unit features.
         config: uses `merge_overlap`, `merge_overlap_similar`, `merge_similarity`.
 
     Returns:
-        merged: bool tensor [M, h, w], by descending area of the largest proposal in each.
-        cluster: int64 tensor [K], which of `merged` each of `kept` is part of.
+        merged: bool tensor [B, M, h, w], by descending area of the largest proposal in each.
+        cluster: int64 tensor [B, K], which of `merged` each of `kept` is part of; -1 for an empty
+            mask.
     """
+    order = mask_areas(kept).argsort(dim=1, descending=True, stable=True)
+    kept = in_order(kept, order)
     areas = mask_areas(kept)
-    order = areas.argsort(descending=True, stable=True)
-    kept, areas = kept[order], areas[order].float()
-    masks = kept.flatten(1).float()
+    masks = kept.flatten(2).float()
+    count, patches = masks.shape[1:]
     # Of each proposal, what gives its overlap with a cluster and its similarity to it in one go.
-    columns = torch.stack([masks, mean_features(kept, unit) @ unit.T], dim=2)
-    # One proposal is looked at after the other; on a GPU every look would wait for the device.
-    order, areas, masks, columns = (values.cpu() for values in (order, areas, masks, columns))
-    clusters = torch.zeros_like(masks)
-    members: list[list[int]] = []
-    for index, (mask, column, area) in enumerate(zip(masks, columns, areas, strict=True)):
-        begun = clusters[: len(members)]
-        shared, similarity = (begun @ column).unbind(1)
-        overlap = shared / area
-        similar = similarity / begun.sum(1).clamp_(min=1) >= config.merge_similarity
+    responses = torch.stack([masks, mean_features(kept, unit) @ unit.mT], dim=2)
+    # The proposals in a cluster are joined as its patches are: as further entries of its row.
+    identity = torch.eye(count, device=kept.device).expand(len(kept), -1, -1)
+    rows = torch.cat([masks, identity], dim=2)
+    image = torch.arange(len(kept), device=kept.device)
+    # By the age of their first proposal. One that joins an older one stays behind as an empty row.
+    clusters, begun = torch.zeros_like(rows), 0
+    for index in range(count):
+        older = clusters[:, :begun]
+        inside = older[..., :patches]
+        shared, similarity = (responses[:, index] @ inside.mT).unbind(1)
+        overlap = shared / areas[:, index, None]
+        similar = similarity / inside.sum(2).clamp_(min=1) >= config.merge_similarity
         joins = (overlap > config.merge_overlap) | (
             (overlap > config.merge_overlap_similar) & similar
         )
-        into, *others = joins.nonzero()[:, 0].tolist() or [len(members)]
-        if into == len(members):
-            members.append([])
-        clusters[into].clamp_(min=mask)
-        members[into].append(index)
-        for other in others:
-            # A joined cluster stays behind as an empty row, which overlaps nothing.
-            clusters[into].clamp_(min=clusters[other])
-            members[into] += members[other]
-            clusters[other] = 0
-            members[other] = []
-    found = [row for row, indices in enumerate(members) if indices]
-    cluster = torch.empty_like(order)
-    for number, row in enumerate(found):
-        cluster[order[members[row]]] = number
-    merged = (clusters[found] > 0).unflatten(1, kept.shape[1:])
-    return merged.to(kept.device), cluster.to(kept.device)
+        into = F.pad(joins, (0, 1), value=True).int().argmax(1)
+        joined = (joins[:, None].float() @ older)[:, 0] + rows[:, index]
+        older.masked_fill_(joins[..., None], 0)
+        clusters[image, into] = joined.clamp_(max=1)
+        begun = max(begun, int(into.amax()) + 1)
+    found = clusters[:, :begun]
+    found = choose_rows(found, found[..., :patches].any(2))
+    merged, members = found.split([patches, count], dim=2)
+    number = torch.arange(1.0, 1 + found.shape[1], device=kept.device)
+    cluster = torch.empty_like(order).scatter_(1, order, (number @ members).long() - 1)
+    return (merged > 0).unflatten(2, kept.shape[2:]), cluster

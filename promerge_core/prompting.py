@@ -14,13 +14,15 @@ def unit_features(features: torch.Tensor) -> torch.Tensor:
     """Patch features scaled to length one.
 
     Args:
-        features: float tensor [C, h, w].
+        features: float tensor [..., C, h, w].
 
     Returns:
-        float32 tensor [h * w, C]; norms get +1e-5, so a zero feature stays zero.
+        float32 tensor [..., h * w, C]; norms get +1e-5, so a zero feature stays zero.
     """
-    flat = features.flatten(1).T.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-    return flat.div_(flat.norm(dim=1, keepdim=True) + 1e-5)
+    flat = features.flatten(-2).mT.to(
+        torch.float32, copy=True, memory_format=torch.contiguous_format
+    )
+    return flat.div_(flat.norm(dim=-1, keepdim=True) + 1e-5)
 
 
 def prompt_indices(height: int, width: int, stride: int, device: torch.device) -> torch.Tensor:
@@ -29,71 +31,74 @@ def prompt_indices(height: int, width: int, stride: int, device: torch.device) -
     return grid[::stride, ::stride].flatten()
 
 
-def prompt_masks(unit: torch.Tensor, prompts: torch.Tensor, threshold: float) -> torch.Tensor:
-    """Patches whose cosine affinity to a prompt is above the threshold.
+def prompt_affinities(unit: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
+    """Cosine affinity of every patch to each prompt.
 
     Args:
-        unit: float32 tensor [h * w, C] of unit features.
+        unit: float32 tensor [..., h * w, C] of unit features.
         prompts: int64 tensor [N], flat patch indices.
-        threshold: cosine in [-1, 1].
 
     Returns:
-        bool tensor [N, h * w].
+        float32 tensor [..., N, h * w], in [-1, 1].
     """
-    return unit[prompts] @ unit.T > threshold
+    return unit[..., prompts, :] @ unit.mT
 
 
 def covers_two_borders(masks: torch.Tensor) -> torch.Tensor:
     """Which masks fill more than half of the patches of at least two of the image's borders.
 
     Args:
-        masks: bool tensor [N, h, w].
+        masks: bool tensor [..., h, w].
 
     Returns:
-        bool tensor [N].
+        bool tensor [...].
     """
-    borders = (masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1])
+    borders = (masks[..., 0, :], masks[..., -1, :], masks[..., 0], masks[..., -1])
     # "Rounded half to even, then > 0.5" leaves exactly the fractions above one half.
-    filled = torch.stack([2 * border.sum(1) > border.shape[1] for border in borders])
+    filled = torch.stack([2 * border.sum(-1) > border.shape[-1] for border in borders])
     return filled.sum(0) >= 2
 
 
 class Prompted(NamedTuple):
-    """What the prompts of one image gave.
+    """What the N prompts of each of B images gave.
 
     Attributes:
-        proposals: bool tensor [P, h, w]; prompts row by row, and within a prompt by descending
-            area, ties in raster order.
+        masks: bool tensor [B, N, h, w], the patches alike each prompt's.
+        is_candidate: bool tensor [B, N], which of them are background candidates.
+        proposals: bool tensor [P, h, w] of all images, one after the other; prompts row by row,
+            and within a prompt by descending area, ties in raster order.
+        images: int64 tensor [P], the image of each proposal.
         owners: int64 tensor [P], the prompt of each proposal.
-        candidates: bool tensor [B, h, w], the background candidates.
-        is_candidate: bool tensor [N], which prompts gave a background candidate.
     """
 
-    proposals: torch.Tensor
-    owners: torch.Tensor
-    candidates: torch.Tensor
+    masks: torch.Tensor
     is_candidate: torch.Tensor
+    proposals: torch.Tensor
+    images: torch.Tensor
+    owners: torch.Tensor
 
 
 def propose(unit: torch.Tensor, height: int, width: int, config: ProMergeConfig) -> Prompted:
     """Turns every prompt into instance proposals or into one background candidate.
 
     Args:
-        unit: float32 tensor [h * w, C] of unit features.
+        unit: float32 tensor [B, h * w, C] of unit features.
         height: rows of the patch grid.
         width: columns of the patch grid.
         config: uses `seed_stride`, `affinity_threshold`, `component_area_ratio`.
     """
     prompts = prompt_indices(height, width, config.seed_stride, unit.device)
-    masks = prompt_masks(unit, prompts, config.affinity_threshold).view(-1, height, width)
+    masks = prompt_affinities(unit, prompts) > config.affinity_threshold
+    masks = masks.unflatten(2, (height, width))
     is_candidate = covers_two_borders(masks)
-    other = (~is_candidate).nonzero()[:, 0]
-    proposals, owners = _large_components(masks[other], prompts[other], config)
-    return Prompted(proposals, other[owners], masks[is_candidate], is_candidate)
+    image, prompt = (~is_candidate).nonzero(as_tuple=True)
+    ratio = config.component_area_ratio
+    proposals, owners = _large_components(masks[image, prompt], prompts[prompt], ratio)
+    return Prompted(masks, is_candidate, proposals, image[owners], prompt[owners])
 
 
 def _large_components(
-    masks: torch.Tensor, prompts: torch.Tensor, config: ProMergeConfig
+    masks: torch.Tensor, prompts: torch.Tensor, ratio: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Components that are large against the one that holds their mask's prompt; their masks."""
     _, height, width = masks.shape
@@ -106,7 +111,7 @@ def _large_components(
     owner = torch.empty_like(areas)
     owner[component] = pixel // (height * width)
 
-    large = areas >= config.component_area_ratio * own_area[owner]
+    large = areas >= ratio * own_area[owner]
     chosen = large.nonzero()[:, 0]
     chosen = chosen[areas[chosen].argsort(descending=True, stable=True)]
     chosen = chosen[owner[chosen].argsort(stable=True)]

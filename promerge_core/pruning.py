@@ -8,24 +8,25 @@ from typing import NamedTuple
 import torch
 
 from .config import ProMergeConfig
+from .padding import choose_rows
 
 
 def mask_areas(masks: torch.Tensor) -> torch.Tensor:
-    """Number of patches in each mask: bool [M, h, w] -> int32 [M]."""
-    return masks.flatten(1).sum(1, dtype=torch.int32)
+    """Number of patches in each mask: bool [..., h, w] -> int32 [...]."""
+    return masks.flatten(-2).sum(-1, dtype=torch.int32)
 
 
 def mean_features(masks: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
     """Mean of the unit features inside each mask; itself not of unit length.
 
     Args:
-        masks: bool tensor [M, h, w].
-        unit: float32 tensor [h * w, C].
+        masks: bool tensor [..., M, h, w].
+        unit: float32 tensor [..., h * w, C].
 
     Returns:
-        float32 tensor [M, C]; zero for an empty mask.
+        float32 tensor [..., M, C]; zero for an empty mask.
     """
-    return masks.flatten(1).float() @ unit / mask_areas(masks)[:, None].clamp(min=1)
+    return masks.flatten(-2).float() @ unit / mask_areas(masks)[..., None].clamp(min=1)
 
 
 def mean_response(masks: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
@@ -35,22 +36,36 @@ def mean_response(masks: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
     patch instead of C.
 
     Args:
-        masks: bool tensor [M, h, w].
-        response: float32 tensor [h * w].
+        masks: bool tensor [..., M, h, w].
+        response: float32 tensor [..., h * w].
 
     Returns:
-        float32 tensor [M]; zero for an empty mask.
+        float32 tensor [..., M]; zero for an empty mask.
     """
-    return masks.flatten(1).float() @ response / mask_areas(masks).clamp(min=1)
+    total = (masks.flatten(-2).float() @ response[..., None])[..., 0]
+    return total / mask_areas(masks).clamp(min=1)
+
+
+def background_response(background: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+    """Cosine of each patch to the mean feature of the background.
+
+    Args:
+        background: bool tensor [B, h, w].
+        unit: float32 tensor [B, h * w, C].
+
+    Returns:
+        float32 tensor [B, h * w].
+    """
+    return (unit @ mean_features(background[:, None], unit).mT)[..., 0]
 
 
 class Judgement(NamedTuple):
-    """Which proposals the cascade keeps, by ascending area.
+    """Which proposals of each image the cascade keeps, by ascending area; empty masks come last.
 
     Attributes:
-        order: int64 tensor [P], the proposals by ascending area.
-        similarity: float32 tensor [P], of each proposal's mean feature to the background's.
-        kept: bool tensor [P].
+        order: int64 tensor [B, P], the proposals by ascending area.
+        similarity: float32 tensor [B, P], of each proposal's mean feature to the background's.
+        kept: bool tensor [B, P].
     """
 
     order: torch.Tensor
@@ -59,19 +74,30 @@ class Judgement(NamedTuple):
 
 
 def prune(
-    proposals: torch.Tensor, background: torch.Tensor, unit: torch.Tensor, config: ProMergeConfig
+    proposals: torch.Tensor,
+    background: torch.Tensor,
+    response: torch.Tensor,
+    config: ProMergeConfig,
 ) -> torch.Tensor:
     """Keeps the proposals that bring something new which is not background; see `judge`.
 
     Returns:
-        bool tensor [K, h, w] of the kept proposals, by ascending area.
+        bool tensor [B, K, h, w] of the kept proposals, by ascending area.
     """
-    order, _, kept = judge(proposals, background, unit, config)
-    return proposals[order[kept]]
+    order, _, kept = judge(proposals, background, response, config)
+    return choose_rows(in_order(proposals, order), kept)
+
+
+def in_order(masks: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """The masks [B, P, h, w] of each image in an order, int64 [B, P]."""
+    return masks[torch.arange(len(masks), device=masks.device)[:, None], order]
 
 
 def judge(
-    proposals: torch.Tensor, background: torch.Tensor, unit: torch.Tensor, config: ProMergeConfig
+    proposals: torch.Tensor,
+    background: torch.Tensor,
+    response: torch.Tensor,
+    config: ProMergeConfig,
 ) -> Judgement:
     """Judges each proposal by the two rules of the cascade.
 
@@ -83,23 +109,24 @@ def judge(
     point is the result of the sequential cascade.
 
     Args:
-        proposals: bool tensor [P, h, w] in the order of generation.
-        background: bool tensor [h, w].
-        unit: float32 tensor [h * w, C] of unit features.
+        proposals: bool tensor [B, P, h, w] in the order of generation, then empty ones.
+        background: bool tensor [B, h, w].
+        response: float32 tensor [B, h * w], what `background_response` gives.
         config: uses `background_overlap`, `background_similarity`.
     """
-    order = mask_areas(proposals).argsort(stable=True)
-    ascending = proposals[order]
-    similarity = mean_response(ascending, unit @ mean_features(background[None], unit)[0])
-    kept = similarity < config.background_similarity
-    distinct = ascending[kept]
-    settled = torch.ones(len(distinct), dtype=torch.bool, device=proposals.device)
-    count_new = new_patches(distinct, background)
+    areas = mask_areas(proposals)
+    order = areas.where(areas > 0, response.shape[1] + 1).argsort(dim=1, stable=True)
+    ascending = in_order(proposals, order)
+    similarity = mean_response(ascending, response)
+    distinct = (similarity < config.background_similarity) & (areas.gather(1, order) > 0)
+    count_new = new_patches(choose_rows(ascending, distinct), background)
+    own = choose_rows(distinct, distinct)
+    settled = own
     while True:
         size, covered = count_new(settled)
         keep = (size > 0) & (covered / size.clamp(min=1) < config.background_overlap)
         if torch.equal(keep, settled):
-            kept[kept.clone()] = settled
+            kept = torch.zeros_like(distinct).masked_scatter_(distinct, settled[own])
             return Judgement(order, similarity, kept)
         settled = keep
 
@@ -110,26 +137,26 @@ def new_patches(
     """Counts the patches of each mask that no kept mask before it has.
 
     Args:
-        masks: bool tensor [P, h, w], by ascending area.
-        background: bool tensor [h, w].
+        masks: bool tensor [B, P, h, w], by ascending area.
+        background: bool tensor [B, h, w].
 
     Returns:
-        a function of the kept masks, bool [P], that gives the number of new patches of each mask
-        and how many of them are background, float32 [P] both.
+        a function of the kept masks, bool [B, P], that gives the number of new patches of each
+        mask and how many of them are background, float32 [B, P] both.
     """
-    masks = masks.flatten(1)
-    count = len(masks)
+    masks, background = masks.flatten(2), background.flatten(1)
+    count = masks.shape[1]
     order = torch.arange(count, device=masks.device, dtype=torch.int32)[:, None]
     inside = torch.where(masks, order, count)
     # One product counts both the new patches and those of them that are background.
-    counted = torch.stack([torch.ones_like(background), background], dim=2).flatten(0, 1).float()
+    counted = torch.stack([torch.ones_like(background), background], dim=1).float()
 
     def count_new(kept: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if count == 0:
-            return counted.new_zeros(0), counted.new_zeros(0)
+            return counted.new_zeros(kept.shape), counted.new_zeros(kept.shape)
         # The first kept proposal that holds a patch is the one to which the patch is new.
-        first = torch.where(kept[:, None], inside, count).amin(0)
-        size, covered = ((masks & (first >= order)).float() @ counted).unbind(1)
+        first = torch.where(kept[..., None], inside, count).amin(1, keepdim=True)
+        size, covered = (counted @ (masks & (first >= order)).float().mT).unbind(1)
         return size, covered
 
     return count_new

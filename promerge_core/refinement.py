@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -42,7 +42,6 @@ def refine(
     return refined, iou >= config.refine_iou
 
 
-@torch.inference_mode()
 def refine_with_iou(
     image: np.ndarray | torch.Tensor,
     masks: torch.Tensor,
@@ -50,18 +49,39 @@ def refine_with_iou(
     backend: str | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Like `refine`, with the IoU of each refined mask and its unrefined self, float64 [M]."""
-    config = config or ProMergeConfig()
+    return refine_batch([image], [masks], config or ProMergeConfig(), backend)
+
+
+@torch.inference_mode()
+def refine_batch(
+    images: Sequence[np.ndarray | torch.Tensor],
+    masks: Sequence[torch.Tensor],
+    config: RefinementConfig,
+    backend: str | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Like `refine_with_iou` for images of one size, each with its own masks, one after another.
+
+    Returns:
+        refined: bool tensor [M, S, S], the masks of the first image, then of the second ...
+        iou: float64 tensor [M].
+    """
     backend = backend or config.refiner
     if backend not in REFINERS:
         raise ValueError(f"backend must be one of {', '.join(REFINERS)}; got {backend!r}")
-    pixels = torch.as_tensor(image, device=masks.device)
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != torch.uint8:
-        raise ValueError(f"image must be uint8 [S, S, 3]; got {pixels.dtype} {tuple(pixels.shape)}")
-    coarse = _upsample(masks, pixels.shape[0], pixels.shape[1])
-    if len(masks) == 0:
-        return coarse, torch.zeros(0, dtype=torch.float64, device=masks.device)
-    refined = fill_holes(REFINERS[backend](pixels, coarse, config))
-    return refined, mask_iou(refined, coarse)
+    coarse, refined = [], []
+    for image, found in zip(images, masks, strict=True):
+        pixels = torch.as_tensor(image, device=found.device)
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != torch.uint8:
+            raise ValueError(
+                f"image must be uint8 [S, S, 3]; got {pixels.dtype} {tuple(pixels.shape)}"
+            )
+        coarse.append(_upsample(found, pixels.shape[0], pixels.shape[1]))
+        if len(found):
+            refined.append(REFINERS[backend](pixels, coarse[-1], config))
+    if not refined:
+        return coarse[0], coarse[0].new_zeros(0, dtype=torch.float64)
+    filled = torch.cat([fill_holes(some) for some in torch.cat(refined).split(_CHUNK)])
+    return filled, mask_iou(filled, torch.cat(coarse))
 
 
 def _upsample(masks: torch.Tensor, height: int, width: int) -> torch.Tensor:

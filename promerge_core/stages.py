@@ -6,13 +6,15 @@ import dataclasses
 import enum
 
 import torch
+import torch.nn.functional as F
 
 from .background import vote_background
 from .config import ProMergeConfig
 from .errors import PromergeError
 from .merging import merge
+from .padding import pad_rows
 from .prompting import propose, unit_features
-from .pruning import mean_features, mean_response, prune
+from .pruning import background_response, mask_areas, mean_response, prune
 
 
 class FeaturesError(PromergeError):
@@ -45,6 +47,10 @@ _EXPLANATIONS = {
 }
 
 
+# Proposals of a batch, with its padding, up to which its images are looked at together.
+_MOST_ROWS = 20_000
+
+
 @dataclasses.dataclass(frozen=True)
 class Stages:
     """What each stage of ProMerge made of one image; masks are bool on the patch grid [h, w].
@@ -70,7 +76,6 @@ class Stages:
     reason: NoMasks | None = None
 
 
-@torch.inference_mode()
 def segment_features(features: torch.Tensor, config: ProMergeConfig | None = None) -> Stages:
     """Runs prompting, background vote, pruning and merging on the features of one image.
 
@@ -86,38 +91,65 @@ def segment_features(features: torch.Tensor, config: ProMergeConfig | None = Non
     """
     if features.ndim != 3:
         raise FeaturesError(f"features must be [C, h, w]; got shape {tuple(features.shape)}")
-    config = config or ProMergeConfig()
-    height, width = features.shape[1:]
+    return segment_batch(features[None], config or ProMergeConfig())[0]
+
+
+@torch.inference_mode()
+def segment_batch(features: torch.Tensor, config: ProMergeConfig) -> list[Stages]:
+    """The same for the features [B, C, h, w] of several images, all in the same operations.
+
+    Raises:
+        FeaturesError: the features are not finite.
+    """
+    height, width = features.shape[2:]
     unit = unit_features(features)
     if not bool(torch.isfinite(unit.sum())):
         raise FeaturesError(
             "features hold NaN or infinite values; the backbone's weights are broken"
         )
-    proposals, _, candidates, _ = propose(unit, height, width, config)
-    background = vote_background(candidates) if len(proposals) else None
-    reason = _early_exit(proposals, candidates, background, config)
-    if reason is not None or background is None:
-        none = proposals[:0]
-        zero = torch.zeros(0, dtype=torch.int64, device=features.device)
-        return Stages(proposals, candidates, background, none, none, zero, zero.float(), reason)
-    kept = prune(proposals, background, unit, config)
+    prompted = propose(unit, height, width, config)
+    background = vote_background(prompted.masks, prompted.is_candidate)
+    small = background.flatten(1).float().mean(1) < config.min_background_fraction
+    n_candidates = prompted.is_candidate.sum(1)
+    # Of an image that ends here no proposal is looked at any further.
+    goes_on = ((n_candidates > 0) & ~small)[prompted.images]
+    images = prompted.images[goes_on]
+    if len(unit) > 1 and int(images.bincount(minlength=1).amax()) * len(unit) > _MOST_ROWS:
+        return [segment_features(one, config) for one in features]
+    judged = pad_rows(prompted.proposals[goes_on], images, len(unit))
+    response = background_response(background, unit)
+    kept = prune(judged, background, response, config)
     merged, cluster = merge(kept, unit, config)
-    votes = cluster.bincount(minlength=len(merged))
-    similarity = mean_response(merged, unit @ mean_features(background[None], unit)[0])
-    reason = None if len(merged) else NoMasks.ALL_PRUNED
-    return Stages(proposals, candidates, background, kept, merged, votes, similarity, reason)
+    votes = F.one_hot(cluster + 1, merged.shape[1] + 1)[..., 1:].sum(1)
+    similarity = mean_response(merged, response)
+    n_proposals = prompted.images.bincount(minlength=len(unit))
+    n_kept, n_merged = ((mask_areas(masks) > 0).sum(1) for masks in (kept, merged))
+    numbers = torch.stack([n_candidates, n_proposals, n_kept, n_merged, small]).tolist()
+    candidates = prompted.masks[prompted.is_candidate].split(numbers[0])
+    proposals = prompted.proposals.split(numbers[1])
+    stages = []
+    for image, (q, p, k, m, is_small) in enumerate(zip(*numbers, strict=True)):
+        stages.append(
+            Stages(
+                proposals=proposals[image],
+                background_candidates=candidates[image],
+                background=background[image] if q and p else None,
+                kept=kept[image, :k],
+                merged=merged[image, :m],
+                votes=votes[image, :m],
+                background_similarity=similarity[image, :m],
+                reason=_reason(q, p, m, bool(is_small)),
+            )
+        )
+    return stages
 
 
-def _early_exit(
-    proposals: torch.Tensor,
-    candidates: torch.Tensor,
-    background: torch.Tensor | None,
-    config: ProMergeConfig,
-) -> NoMasks | None:
-    if len(candidates) == 0:
+def _reason(candidates: int, proposals: int, merged: int, small: bool) -> NoMasks | None:
+    """Why there are no masks, from how many there were before."""
+    if candidates == 0:
         return NoMasks.NO_BACKGROUND
-    if len(proposals) == 0 or background is None:
+    if proposals == 0:
         return NoMasks.NO_PROPOSALS
-    if bool(background.float().mean() < config.min_background_fraction):
+    if small:
         return NoMasks.SMALL_BACKGROUND
-    return None
+    return None if merged else NoMasks.ALL_PRUNED

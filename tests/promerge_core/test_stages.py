@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 import torch
 from scipy import ndimage
 
+import promerge_core.stages as stages_module
 from plain_promerge import plain_merge, plain_proposals, plain_prune
 from promerge_core import NoMasks, ProMergeConfig, PromergeError, segment_features
 from promerge_core.background import vote_background
 from promerge_core.merging import merge
 from promerge_core.prompting import covers_two_borders, propose, unit_features
-from promerge_core.pruning import mean_features, mean_response, prune
+from promerge_core.pruning import background_response, mean_features, mean_response, prune
+from promerge_core.stages import segment_batch
 
 STAGES = ["proposals", "background_candidates", "kept", "merged"]
 
@@ -207,7 +210,8 @@ def test_proposals_are_those_of_a_loop_over_prompts_in_its_order(seed):
     )
     features = noisy_features(seed, height=13 + seed % 3, width=11 + seed % 4)
     height, width = features.shape[1:]
-    proposals, _, candidates, _ = propose(unit_features(features), height, width, config)
+    prompted = propose(unit_features(features)[None], height, width, config)
+    proposals, candidates = prompted.proposals, prompted.masks[prompted.is_candidate]
     expected_proposals, expected_candidates = plain_proposals(features.double(), config)
     assert np.array_equal(candidates, np.array(expected_candidates).reshape(-1, height, width))
     assert np.array_equal(proposals, np.array(expected_proposals).reshape(-1, height, width))
@@ -233,13 +237,14 @@ def test_one_border_is_not_enough():
 def test_background_is_what_more_than_half_of_the_candidates_hold(votes, count):
     candidates = torch.zeros(count, 2, 2, dtype=torch.bool)
     candidates[:votes, 0, 1] = True
-    background = vote_background(candidates)
+    background = vote_background(candidates, torch.ones(count, dtype=torch.bool))
     assert bool(background[0, 1]) is (votes > count / 2)
     assert background.sum() == background[0, 1]
 
 
 def test_no_candidates_no_background():
-    assert vote_background(torch.zeros(0, 3, 3, dtype=torch.bool)) is None
+    masks = torch.ones(5, 3, 3, dtype=torch.bool)
+    assert not vote_background(masks, torch.zeros(5, dtype=torch.bool)).any()
 
 
 # Pruning and merging against plain loops ---------------------------------------------------------
@@ -279,17 +284,29 @@ def grid_of(unit, mask):
     return unit.double().numpy().reshape(*mask.shape, -1)
 
 
+def prune_one(masks, background, unit, config):
+    """`prune` for one image."""
+    response = background_response(background[None], unit[None])
+    return prune(masks[None], background[None], response, config)[0]
+
+
+def merge_one(masks, unit, config):
+    """`merge` for one image."""
+    merged, cluster = merge(masks[None], unit[None], config)
+    return merged[0], cluster[0]
+
+
 def test_cascade_is_that_of_a_loop_over_proposals_in_its_order(drawn):
     masks, background, unit, config = drawn
     expected = plain_prune(list(masks.numpy()), background.numpy(), grid_of(unit, masks[0]), config)
-    kept = prune(masks, background, unit, config)
+    kept = prune_one(masks, background, unit, config)
     assert np.array_equal(kept, np.array(expected, bool).reshape(-1, *masks.shape[1:]))
 
 
 def test_merging_is_that_of_a_loop_over_proposals(drawn):
     masks, _, unit, config = drawn
     clusters = plain_merge(list(masks.numpy()), grid_of(unit, masks[0]), config)
-    merged, cluster = merge(masks, unit, config)
+    merged, cluster = merge_one(masks, unit, config)
     for number, mask in enumerate(merged):
         assert torch.equal(mask, masks[cluster == number].any(0))
     found = zip(as_bytes(merged), cluster.bincount().tolist(), strict=True)
@@ -308,14 +325,14 @@ def halves():
 def test_masks_merge_from_the_similarity_on(similarity, count):
     masks, unit = halves()
     config = ProMergeConfig(merge_overlap_similar=0.1, merge_similarity=similarity)
-    assert len(merge(masks, unit, config)[0]) == count
+    assert len(merge_one(masks, unit, config)[0]) == count
 
 
 @pytest.mark.parametrize(("overlap", "count"), [(0.25, 2), (0.2499999, 1)])
 def test_masks_merge_above_the_overlap(overlap, count):
     masks, unit = halves()
     config = ProMergeConfig(merge_overlap=overlap, merge_overlap_similar=1.0)
-    assert len(merge(masks, unit, config)[0]) == count
+    assert len(merge_one(masks, unit, config)[0]) == count
 
 
 @pytest.mark.parametrize(("similarity", "count"), [(0.25, 0), (0.2500001, 2)])
@@ -324,7 +341,7 @@ def test_masks_are_pruned_from_the_similarity_on(similarity, count):
     background = torch.zeros(1, 7, dtype=torch.bool)
     background[0, 0] = True
     config = ProMergeConfig(background_similarity=similarity)
-    assert len(prune(masks, background, unit, config)) == count
+    assert len(prune_one(masks, background, unit, config)) == count
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -346,15 +363,72 @@ def test_all_stages_are_those_of_plain_loops(seed):
     assert as_set(stages.merged) == as_set([mask for mask, _ in plain_merge(kept, unit, config)])
 
 
+def assert_same(first, second):
+    """All that two `Stages` say is the same, the cosines up to the order of summation."""
+    for field in dataclasses.fields(first):
+        one, other = getattr(first, field.name), getattr(second, field.name)
+        if not isinstance(one, torch.Tensor):
+            assert one == other, field.name
+        else:
+            assert one.shape == other.shape, field.name
+            assert torch.allclose(one.float(), other.float(), atol=1e-5), field.name
+
+
+@pytest.fixture
+def batch():
+    """Features of images that end in every way, and have different numbers of all masks."""
+    rng = np.random.default_rng(8)
+    ground, thing, other = np.linalg.qr(rng.standard_normal((12, 12)))[0][:3]
+    found = np.tile(ground, (16, 16, 1))
+    found[4:9, 4:9] = thing
+    more = found.copy()
+    more[11:14, 3:13] = other
+    images = [found, more, np.tile(ground, (16, 16, 1)), np.zeros((16, 16, 12))]
+    images.append(rng.standard_normal((16, 16, 12)))
+    features = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2)).float()
+    return torch.cat([features, noisy_features(1, 16, 16, 12)[None] + 0.4])
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.4])
+@pytest.mark.parametrize("fraction", [0.0, 0.95])
+def test_a_batch_gives_what_its_images_give_alone(batch, threshold, fraction):
+    config = ProMergeConfig(
+        seed_stride=2, affinity_threshold=threshold, min_background_fraction=fraction
+    )
+    together = segment_batch(batch, config)
+    for features, stages in zip(batch, together, strict=True):
+        assert_same(stages, segment_features(features, config))
+    assert {stages.reason for stages in together} >= {
+        NoMasks.NO_BACKGROUND,
+        NoMasks.NO_PROPOSALS,
+        NoMasks.SMALL_BACKGROUND if fraction else None,
+    }
+
+
+def test_an_image_of_very_many_proposals_is_looked_at_alone(batch, monkeypatch):
+    config = ProMergeConfig(seed_stride=2)
+    expected = segment_batch(batch, config)
+    alone = []
+    monkeypatch.setattr(stages_module, "_MOST_ROWS", 5)
+    monkeypatch.setattr(
+        stages_module,
+        "segment_features",
+        lambda *args: alone.append(args) or segment_features(*args),
+    )
+    for stages, one in zip(segment_batch(batch, config), expected, strict=True):
+        assert_same(stages, one)
+    assert len(alone) == len(batch)
+
+
 def test_nothing_to_prune_or_merge_gives_nothing():
     none = torch.zeros(0, 4, 5, dtype=torch.bool)
     unit = torch.zeros(20, 3)
-    assert prune(none, torch.ones(4, 5, dtype=torch.bool), unit, ProMergeConfig()).shape == (
+    assert prune_one(none, torch.ones(4, 5, dtype=torch.bool), unit, ProMergeConfig()).shape == (
         0,
         4,
         5,
     )
-    merged, cluster = merge(none, unit, ProMergeConfig())
+    merged, cluster = merge_one(none, unit, ProMergeConfig())
     assert merged.shape == (0, 4, 5)
     assert cluster.shape == (0,)
 

@@ -1,0 +1,39 @@
+"""Rows of several images in one tensor [B, R, ...]: each image's own first, then empty ones."""
+
+from __future__ import annotations
+
+import torch
+
+
+def pad_rows(rows: torch.Tensor, image: torch.Tensor, images: int) -> torch.Tensor:
+    """Gives every image a block of rows of the same height.
+
+    Args:
+        rows: tensor [R, ...].
+        image: int64 tensor [R], whose each row is; ascending.
+        images: how many images there are.
+
+    Returns:
+        tensor [images, K, ...], K rows of the image that has most; zero behind an image's own.
+    """
+    if images == 1:
+        return rows[None]
+    count = image.bincount(minlength=images)
+    start = count.cumsum(0) - count
+    place = torch.arange(len(rows), device=rows.device) - start[image]
+    padded = rows.new_zeros(images, int(count.amax()), *rows.shape[1:])
+    padded[image, place] = rows
+    return padded
+
+
+def choose_rows(rows: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """The chosen rows of every image, in their order.
+
+    Args:
+        rows: tensor [B, R, ...].
+        chosen: bool tensor [B, R].
+
+    Returns:
+        tensor [B, K, ...], as of `pad_rows`.
+    """
+    return pad_rows(rows[chosen], chosen.nonzero()[:, 0], len(rows))
