@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import compress, islice
 from typing import NamedTuple
 
@@ -113,14 +114,15 @@ class MaskGenerator(abc.ABC):
         if not images:
             return []
         with self.timer.stage("backbone"):
-            batch = np.stack([image.pixels for image in images])
-            features = self.backbone(self.backbone.normalise(batch))
+            pixels = torch.as_tensor(
+                np.stack([image.pixels for image in images]), device=self.backbone.device
+            )
+            features = self.backbone(self.backbone.normalise(pixels))
         self.timer.images += len(images)
         with self.timer.stage("stages"):
             found = self.find(features)
         with self.timer.stage("refine"):
-            pixels = [image.pixels for image in images]
-            refined, iou = refine_batch(pixels, [one.masks for one in found], self.config)
+            refined, iou = refine_batch(list(pixels), [one.masks for one in found], self.config)
         with self.timer.stage("encode"):
             return self._encode(images, found, refined, iou)
 
@@ -140,11 +142,12 @@ class MaskGenerator(abc.ABC):
         columns["refine_iou"] = iou
         table = torch.stack(list(columns.values()), dim=1).tolist()
         rows = iter([dict(zip(columns, row, strict=True)) for row in table])
-        masks = refined.cpu().split(counts)
-        return [
-            self._output(image, one.reason, part.numpy(), list(islice(rows, len(part))))
-            for image, one, part in zip(images, found, masks, strict=True)
-        ]
+        facts = [list(islice(rows, count)) for count in counts]
+        reasons = [one.reason for one in found]
+        masks = [part.numpy() for part in refined.cpu().split(counts)]
+        # Pillow resizes without Python's lock.
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            return list(threads.map(self._output, images, reasons, masks, facts))
 
     def _output(
         self,

@@ -173,12 +173,12 @@ def _blur_indices(vertices: torch.Tensor, strides: list[int]) -> list[torch.Tens
     for axis in range(dim + 1):
         step = (dim + 1) * strides[axis] - sum(strides) if axis < dim else -sum(strides)
         after = vertices + step
-        position = torch.searchsorted(vertices, after, out_int32=True).clamp_(max=count - 1)
-        found = vertices[position] == after
-        forward = torch.where(found, position, count)
-        backward = torch.full_like(own, count)
-        backward[position[found]] = own[found]
-        rows = torch.stack([own, forward, backward], dim=1)
+        position = torch.searchsorted(vertices, after).clamp_(max=count - 1)
+        forward = torch.where(vertices[position] == after, position, count)
+        # Row `count` takes what belongs to no vertex, and is the empty one in the end.
+        backward = own.new_full((count + 1,), count).scatter_(0, forward, own)
+        backward[count] = count
+        rows = torch.stack([own, forward.int(), backward[:count]], dim=1)
         indices.append(F.pad(rows, (0, 0, 0, 1), value=count).flatten())
     return indices
 
