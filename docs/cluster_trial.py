@@ -21,7 +21,7 @@ import torch
 from PIL import Image
 
 from promerge_core import ImageError, ProMergeConfig, open_image
-from promerge_core.coco import find_images
+from promerge_core.sources import find_images
 from promerge_core.ray_engine import GeneratorSettings
 from promerge_core.records import skipped_record
 from promerge_core.shards import ShardFolder, shard_record

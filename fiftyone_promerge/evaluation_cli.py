@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from promerge_core.coco import is_url
+from promerge_core.sources import is_url
 
 if TYPE_CHECKING:
     import fiftyone as fo

@@ -13,16 +13,8 @@ from click.core import ParameterSource
 from rich.console import Console
 from tqdm import tqdm
 
-from promerge_core import Summary, load_backbone
-from promerge_core.coco import (
-    CocoRun,
-    ImageEntry,
-    RunError,
-    coco_images,
-    find_images,
-    is_url,
-)
-from promerge_core.methods import build_generator, method_config
+from promerge_core.catalog import method_config
+from promerge_core.sources import ImageEntry, RunError, coco_images, find_images, is_url
 
 from .options import (
     backbone_options,
@@ -36,6 +28,8 @@ from .report import print_summary
 
 if TYPE_CHECKING:
     import fiftyone as fo
+
+    from promerge_core import Summary
 
 console = Console()
 
@@ -218,6 +212,10 @@ def _generate_shards(
 def _generate_json(
     entries: list[ImageEntry], output: Path, flags: dict[str, Any], parameters: dict[str, Any]
 ) -> Summary:
+    from promerge_core import load_backbone
+    from promerge_core.coco import CocoRun
+    from promerge_core.methods import build_generator
+
     config = method_config(flags["method"], parameters)
     if output.is_dir():
         raise RunError(f"{output} is a folder; name the COCO json to write")

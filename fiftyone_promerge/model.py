@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from promerge_core import ImageMasks, MaskGenerator, load_backbone, prepare_image
-from promerge_core.methods import build_generator, method_config
+from promerge_core.catalog import method_config
+from promerge_core.methods import build_generator
 
 from .mask_model import MaskModel
 from .runs import run_record

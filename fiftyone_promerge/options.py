@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 import rich_click as click
 from click.core import ParameterSource
 
-from promerge_core.backbones import BACKBONES
-from promerge_core.methods import METHODS
+from promerge_core.catalog import BACKBONES, METHODS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -21,9 +20,7 @@ def method_options(command: Command) -> Command:
     The ranges are checked before any work starts.
     """
     fields = {
-        field.name: field
-        for method in METHODS.values()
-        for field in dataclasses.fields(method.config)
+        field.name: field for config in METHODS.values() for field in dataclasses.fields(config)
     }
     for field in reversed(fields.values()):
         option = click.option(
@@ -56,9 +53,9 @@ def method_parameters(context: click.Context) -> dict[str, Any]:
         click.UsageError: a parameter of another method was given.
     """
     chosen = context.params["method"]
-    names = [field.name for field in dataclasses.fields(METHODS[chosen].config)]
-    for method in METHODS.values():
-        for field in dataclasses.fields(method.config):
+    names = [field.name for field in dataclasses.fields(METHODS[chosen])]
+    for config in METHODS.values():
+        for field in dataclasses.fields(config):
             source = context.get_parameter_source(field.name)
             if field.name not in names and source is ParameterSource.COMMANDLINE:
                 flag = "--" + field.name.replace("_", "-")

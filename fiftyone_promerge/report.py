@@ -5,22 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from promerge_core import NoMasks, Summary
+if TYPE_CHECKING:
+    from promerge_core import Summary
 
 _SHOWN_SKIPPED = 20
 
 
 def print_summary(summary: Summary, console: Console | None = None) -> None:
     """Prints images, masks, why images have none, skipped images and seconds per stage."""
+    from promerge_core import NoMasks
+
     console = console or Console()
     table = Table(show_header=False)
     table.add_column()
@@ -52,6 +53,8 @@ def draw_masks(
         masks: for each image its masks, bool arrays [height, width].
         path: where to write the picture (PNG or JPEG by its suffix).
     """
+    from matplotlib.figure import Figure
+
     columns = min(4, len(images))
     rows = math.ceil(len(images) / columns)
     figure = Figure(figsize=(4 * columns, 3.2 * rows), layout="constrained")
@@ -75,6 +78,8 @@ def paint(image: np.ndarray, masks: Sequence[np.ndarray]) -> np.ndarray:
     Returns:
         uint8 [height, width, 3].
     """
+    import matplotlib
+
     painted = image.astype(np.float32)
     colours = np.array(matplotlib.colormaps["tab10"].colors) * 255  # type: ignore[attr-defined]
     for index, mask in sorted(enumerate(masks), key=lambda item: -item[1].sum()):

@@ -11,9 +11,9 @@ from typing import Any
 import fiftyone as fo
 
 from promerge_core import Mask, PromergeError, SkippedImage, Summary
-from promerge_core.coco import is_url
 from promerge_core.records import Record
 from promerge_core.shards import ShardFolder
+from promerge_core.sources import is_url
 
 from .annotations import IMAGE_ID_FIELD
 from .generation import check_label_field, check_same_parameters

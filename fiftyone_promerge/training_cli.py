@@ -12,7 +12,7 @@ import rich_click as click
 from rich.console import Console
 from tqdm import tqdm
 
-from fiftyone_promerge.training import ENGINES, RECIPES, World, read_checkpoint
+from fiftyone_promerge.training import ENGINES, RECIPES
 from promerge_core import PromergeError
 
 from .options import batch_size_option, device_option, overwrite_option, workers_option
@@ -87,6 +87,8 @@ def train(dataset: str, field: str, output_dir: Path, **options: Any) -> None:
     The same command goes on with a run that was stopped. For several machines, start it on each
     with torchrun --no-python.
     """
+    from fiftyone_promerge.training import World, read_checkpoint
+
     from .detectors import train_detector
 
     is_main = World.current().rank == 0

@@ -12,8 +12,8 @@ from fiftyone.operators import types
 from fiftyone_promerge.generation import check_same_parameters
 from fiftyone_promerge.model import load_model
 from fiftyone_promerge.runs import run_record
-from promerge_core.backbones import BACKBONES, check_backbone
-from promerge_core.methods import METHODS, method_config
+from promerge_core.backbones import check_backbone
+from promerge_core.catalog import BACKBONES, METHODS, method_config
 
 from .forms import Form, ask_label_field, check_output_folder
 from .masks_operator import MasksOperator
@@ -97,7 +97,7 @@ def _ask_backbone(form: Form) -> None:
 
 
 def _ask_parameters(form: Form, method: str) -> None:
-    config = METHODS[method].config
+    config = METHODS[method]
     rest = [f.name for f in dataclasses.fields(config) if f.name not in _MAIN[method]]
     form.parameters(config, _MAIN[method])
     if form.flag(
@@ -110,7 +110,7 @@ def _ask_parameters(form: Form, method: str) -> None:
 
 
 def _parameters(values: dict[str, Any]) -> dict[str, Any]:
-    fields = dataclasses.fields(METHODS[values["method"]].config)
+    fields = dataclasses.fields(METHODS[values["method"]])
     return {field.name: values[field.name] for field in fields if field.name in values}
 
 

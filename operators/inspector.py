@@ -12,7 +12,7 @@ from fiftyone.operators import types
 from fiftyone_promerge.inspection import Inspection, Source, inspect_image, store_maps
 from fiftyone_promerge.runs import recorded_parameters
 from promerge_core import ProMergeConfig, PromergeError
-from promerge_core.backbones import BACKBONES
+from promerge_core.catalog import BACKBONES
 
 from . import inspector_steps
 from .forms import detections_fields, spoken

@@ -1,16 +1,22 @@
 """ProMerge on tensors: images -> instance masks, without labels and without FiftyOne."""
 
-from .backbone import Backbone, BackboneError
-from .backbones import load_backbone
-from .config import ConfigError, MaskCutConfig, ProMergeConfig, RefinementConfig
-from .errors import MissingExtraError, PromergeError
-from .generator import ImageMasks, MaskGenerator, ProMerge
-from .images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
-from .maskcut import MaskCut
-from .masks import Mask
-from .refinement import refine
-from .stages import NoMasks, Stages, segment_features
-from .summary import Summary
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .backbone import Backbone, BackboneError
+    from .backbones import load_backbone
+    from .config import ConfigError, MaskCutConfig, ProMergeConfig, RefinementConfig
+    from .errors import MissingExtraError, PromergeError
+    from .generator import ImageMasks, MaskGenerator, ProMerge
+    from .images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
+    from .maskcut import MaskCut
+    from .masks import Mask
+    from .refinement import refine
+    from .stages import NoMasks, Stages, segment_features
+    from .summary import Summary
 
 __all__ = [
     "Backbone",
@@ -38,3 +44,37 @@ __all__ = [
     "refine",
     "segment_features",
 ]
+
+_HOMES = {
+    "Backbone": "backbone",
+    "BackboneError": "backbone",
+    "ConfigError": "config",
+    "ImageError": "images",
+    "ImageMasks": "generator",
+    "Mask": "masks",
+    "MaskCut": "maskcut",
+    "MaskCutConfig": "config",
+    "MaskGenerator": "generator",
+    "MissingExtraError": "errors",
+    "NoMasks": "stages",
+    "PreparedImage": "images",
+    "ProMerge": "generator",
+    "ProMergeConfig": "config",
+    "PromergeError": "errors",
+    "RefinementConfig": "config",
+    "SkippedImage": "images",
+    "Stages": "stages",
+    "Summary": "summary",
+    "load_backbone": "backbones",
+    "open_image": "images",
+    "prepare_image": "images",
+    "refine": "refinement",
+    "segment_features": "stages",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used: PyTorch takes seconds."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

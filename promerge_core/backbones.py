@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from .backbone import Backbone, BackboneError
+from .catalog import BACKBONES, DINO_MODELS
 from .embedded import EmbeddedBackbone
 from .weights import check_readable, load_state, read_state_dict
 
@@ -189,8 +189,13 @@ def load_backbone(
     check_backbone(name, weights)
     target = resolve_device(device)
     number_type = resolve_dtype(dtype, target)
-    load = BACKBONES.get(name, _load_timm)
-    return load(name, number_type, weights).to(target).eval().requires_grad_(False)
+    if name == "embedded":
+        backbone: Backbone = EmbeddedBackbone()
+    elif name in DINO_MODELS:
+        backbone = _load_dino(name, number_type, weights)
+    else:
+        backbone = _load_timm(name, number_type, weights)
+    return backbone.to(target).eval().requires_grad_(False)
 
 
 def check_backbone(name: str, weights: str | Path | None = None) -> None:
@@ -226,23 +231,6 @@ def _load_timm(name: str, dtype: torch.dtype, weights: str | Path | None) -> Bac
     if not hasattr(attention, "qkv") and not hasattr(attention, "k_proj"):
         raise BackboneError(f"{name} is not a vision transformer whose attention keys can be read")
     return ViTBackbone(name, model, dtype, dino_positions=False)
-
-
-def _load_embedded(name: str, dtype: torch.dtype, weights: str | Path | None) -> Backbone:
-    return EmbeddedBackbone()
-
-
-DINO_MODELS = {
-    "dino_vitb8": ("vit_base_patch8_224.dino", "dino_vitbase8_pretrain"),
-    "dino_vits8": ("vit_small_patch8_224.dino", "dino_deitsmall8_pretrain"),
-    "dino_vitb16": ("vit_base_patch16_224.dino", "dino_vitbase16_pretrain"),
-    "dino_vits16": ("vit_small_patch16_224.dino", "dino_deitsmall16_pretrain"),
-}
-
-BACKBONES: dict[str, Callable[[str, torch.dtype, str | Path | None], Backbone]] = {
-    **dict.fromkeys(DINO_MODELS, _load_dino),
-    "embedded": _load_embedded,
-}
 
 
 def _timm() -> ModuleType:

@@ -24,7 +24,8 @@ from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from .backbone import Backbone
-from .backbones import DINO_MODELS, load_backbone
+from .backbones import load_backbone
+from .catalog import DINO_MODELS
 from .config import MaskCutConfig, ProMergeConfig
 from .generator import ProMerge
 from .images import PreparedImage, prepare_image

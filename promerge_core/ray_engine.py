@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from .backbones import load_backbone
-from .coco import ImageEntry, RunError, digest_entries
 from .config import RefinementConfig
 from .errors import MissingExtraError
 from .generator import MaskGenerator
@@ -23,6 +22,7 @@ from .images import ImageError, PreparedImage, open_image, prepare_image
 from .methods import build_generator
 from .records import Record, skipped_record
 from .shards import ShardFolder, shard_record
+from .sources import ImageEntry, RunError, digest_entries
 from .storage import ImageStore
 from .summary import Summary
 
@@ -59,7 +59,7 @@ class GeneratorSettings:
     """How a worker builds its generator.
 
     Attributes:
-        method: see `promerge_core.methods.METHODS`.
+        method: see `promerge_core.catalog.METHODS`.
         config: the parameters of the method.
         backbone: see `load_backbone`, as for the others.
         weights: a file that every machine can read, or None.

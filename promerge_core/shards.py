@@ -9,10 +9,10 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .coco import RunError
 from .errors import MissingExtraError
 from .generator import ImageMasks
 from .records import Record, image_record, skipped_record, summarise
+from .sources import RunError
 from .storage import open_location
 from .summary import Summary
 

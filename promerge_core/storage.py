@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from .coco import ImageEntry, RunError, image_suffixes, is_url
 from .errors import MissingExtraError
 from .images import ImageError
+from .sources import ImageEntry, RunError, image_suffixes, is_url
 
 try:
     import pyarrow as pa
@@ -37,7 +37,7 @@ def open_location(location: str) -> tuple[fs.FileSystem, str]:
 
 
 def find_remote_images(url: str) -> list[ImageEntry]:
-    """All image files below a URL, numbered from 1 by name; see `promerge_core.coco.find_images`.
+    """All image files below a URL, numbered from 1 by name; see `sources.find_images`.
 
     Raises:
         RunError: there is no image file, or the URL cannot be opened.

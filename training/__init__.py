@@ -1,10 +1,16 @@
 """ProMerge+ and CutLER: class-agnostic detectors trained on masks that no human drew."""
 
-from .checkpoint import read_checkpoint
-from .engine import ENGINES, Detector, TrainingError, TrainingStoppedError, World
-from .recipes import RECIPES
-from .records import Record, mask_from_rle
-from .run import Progress, label_records, load, loss_curve, train
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .checkpoint import read_checkpoint
+    from .engine import ENGINES, Detector, TrainingError, TrainingStoppedError, World
+    from .recipes import RECIPES
+    from .records import Record, mask_from_rle
+    from .run import Progress, label_records, load, loss_curve, train
 
 __all__ = [
     "ENGINES",
@@ -22,3 +28,27 @@ __all__ = [
     "read_checkpoint",
     "train",
 ]
+
+_HOMES = {
+    "ENGINES": "engine",
+    "RECIPES": "recipes",
+    "Detector": "engine",
+    "Progress": "run",
+    "Record": "records",
+    "TrainingError": "engine",
+    "TrainingStoppedError": "engine",
+    "World": "engine",
+    "label_records": "run",
+    "load": "run",
+    "loss_curve": "run",
+    "mask_from_rle": "records",
+    "read_checkpoint": "checkpoint",
+    "train": "run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first used: PyTorch takes seconds."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

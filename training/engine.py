@@ -9,16 +9,19 @@ import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import numpy as np
-import torch
+from promerge_core import PromergeError
 
-from promerge_core import Mask, PromergeError
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
-from .checkpoint import Checkpoint
-from .recipes import Recipe, Round
-from .records import RecordFile, Split
+    from promerge_core import Mask
+
+    from .checkpoint import Checkpoint
+    from .recipes import Recipe, Round
+    from .records import RecordFile, Split
 
 ENGINES = {"torchvision": "torchvision_engine", "detectron2": "detectron2_engine"}
 """Engines by name: modules of this folder that are an `Engine`."""

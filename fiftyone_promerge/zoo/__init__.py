@@ -63,9 +63,9 @@ def load_model(model_name: str, model_path: str, **kwargs: Any) -> ProMergeModel
 def resolve_input(model_name: str, ctx: Any) -> types.Property:
     """The parameters of a model's method as a form."""
     from fiftyone_promerge.operators.forms import Form
-    from promerge_core.methods import METHODS
+    from promerge_core.catalog import METHODS
 
     method, _ = MODELS[model_name]
     form = Form(ctx)
-    form.parameters(METHODS[method].config)
+    form.parameters(METHODS[method])
     return form.property(model_name)

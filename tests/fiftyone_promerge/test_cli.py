@@ -21,7 +21,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from fiftyone_promerge.cli import main
-from promerge_core.methods import METHODS
+from promerge_core.catalog import METHODS
 
 FAST = ["--backbone", "embedded", "--image-size", "240", "--workers", "0"]
 
@@ -63,9 +63,18 @@ def dataset_name(database: str) -> Iterator[str]:
 
 def test_help_lists_every_parameter():
     shown = message(run("generate", "--help"))
-    for method in METHODS.values():
-        for field in dataclasses.fields(method.config):
+    for config in METHODS.values():
+        for field in dataclasses.fields(config):
             assert "--" + field.name.replace("_", "-") in shown
+
+
+def test_help_waits_for_no_heavy_package():
+    code = (
+        "import sys; from fiftyone_promerge.cli import main; main(['generate', '--help'], "
+        "standalone_mode=False); print({'torch', 'fiftyone', 'matplotlib'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "set()"
 
 
 def test_folder_to_json_without_a_dataset(photos: Path, tmp_path: Path):

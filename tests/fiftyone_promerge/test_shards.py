@@ -12,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from promerge_core import ImageError, PromergeError, open_image
-from promerge_core.coco import CocoRun, find_images
+from promerge_core.coco import CocoRun
 from promerge_core.records import skipped_record
 from promerge_core.shards import ShardFolder, shard_record
+from promerge_core.sources import find_images
 
 SHARD_SIZE = 3
 

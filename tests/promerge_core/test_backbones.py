@@ -15,12 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 from promerge_core import BackboneError, load_backbone
-from promerge_core.backbones import (
-    BACKBONES,
-    interpolate_dino_positions,
-    resolve_device,
-    resolve_dtype,
-)
+from promerge_core.backbones import interpolate_dino_positions, resolve_device, resolve_dtype
+from promerge_core.catalog import BACKBONES
 from promerge_core.weights import read_state_dict
 
 DINO = {"dino_vits8": "vit_small_patch8_224.dino", "dino_vits16": "vit_small_patch16_224.dino"}

@@ -15,7 +15,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from promerge_core import ProMerge, ProMergeConfig, load_backbone
-from promerge_core.coco import CocoRun, ImageEntry, RunError, coco_images, find_images
+from promerge_core.coco import CocoRun
+from promerge_core.sources import ImageEntry, RunError, coco_images, find_images
 
 CONFIG = {"image_size": 64, "seed_stride": 2}
 SETTINGS = {"backbone": "embedded"}
@@ -26,7 +27,8 @@ CHILDREN = """
 import json, os, resource, signal, sys
 from pathlib import Path
 from promerge_core import ProMerge, ProMergeConfig, PromergeError, load_backbone
-from promerge_core.coco import CocoRun, find_images
+from promerge_core.coco import CocoRun
+from promerge_core.sources import find_images
 
 images, folder, config, settings, batch, moments = map(json.loads, sys.argv[1:])
 

@@ -28,10 +28,10 @@ from promerge_core import (
     ProMergeConfig,
     open_image,
 )
-from promerge_core.coco import RunError, find_images
 from promerge_core.ray_engine import GeneratorSettings, RayRun
 from promerge_core.records import skipped_record
 from promerge_core.shards import ShardFolder, shard_record
+from promerge_core.sources import RunError, find_images
 
 BATCH_SIZE, SHARD_SIZE, KILLS = 3, 6, 2
 SETTINGS = GeneratorSettings(

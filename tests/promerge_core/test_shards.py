@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from promerge_core import ImageError, ProMerge, ProMergeConfig, load_backbone
-from promerge_core.coco import RunError
 from promerge_core.records import skipped_record, summarise, write_coco
 from promerge_core.shards import ShardFolder, is_shard_folder, shard_record
+from promerge_core.sources import RunError
 from promerge_core.storage import ImageStore, find_remote_images
 
 RUN = {"method": "promerge", "shard_size": 3}
