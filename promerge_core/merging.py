@@ -59,6 +59,6 @@ def merge(
     found = clusters[:, :begun]
     found = choose_rows(found, found[..., :patches].any(2))
     merged, members = found.split([patches, count], dim=2)
-    number = torch.arange(1.0, 1 + found.shape[1], device=kept.device)
-    cluster = torch.empty_like(order).scatter_(1, order, (number @ members).long() - 1)
+    number = torch.arange(1, 1 + found.shape[1], device=kept.device)[:, None]
+    cluster = torch.empty_like(order).scatter_(1, order, (number * members).sum(1).long() - 1)
     return (merged > 0).unflatten(2, kept.shape[2:]), cluster
