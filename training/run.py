@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from promerge_core import PromergeError
+
 from .checkpoint import OtherLayoutError, read_checkpoint
 from .detectron2_weights import import_checkpoint
 from .engine import Detector, Job, TrainingError, TrainingStoppedError, World, find_engine
@@ -141,6 +143,7 @@ def train(
     if not 1 <= rounds <= len(chosen.rounds):
         raise TrainingError(f"the recipe {recipe} has {len(chosen.rounds)} rounds, not {rounds}")
     _check_devices(devices)
+    is_new = world.rank == 0 and not (folder / _SETTINGS).exists()
     if world.rank == 0:
         weights_path = _find_weights(weights)
         split = _write_first_records(records, folder, chosen)
@@ -168,6 +171,11 @@ def train(
         if listener.raised is not None:
             raise listener.raised from None
         raise
+    except PromergeError:
+        if is_new and not listener.done:
+            # What could not begin, of weights that do not fit for one, may begin otherwise.
+            (folder / _SETTINGS).unlink()
+        raise
     finally:
         listener.close()
 
@@ -180,6 +188,7 @@ class _Listener:
         total: iterations of the whole run.
 
     Attributes:
+        done: iterations done.
         raised: what it raised.
     """
 
@@ -187,9 +196,11 @@ class _Listener:
         self._progress = progress
         self._total = total
         self._bar: tqdm | None = None
+        self.done = 0
         self.raised: BaseException | None = None
 
     def report(self, done: int, metrics: Mapping[str, float]) -> None:
+        self.done = done
         self._show(done, metrics)
         if self._progress is None or self.raised is not None:
             return

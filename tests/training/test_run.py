@@ -277,6 +277,8 @@ def test_weights_of_another_architecture_are_one_sentence(run, records, tmp_path
     torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "w.pth")
     with pytest.raises(PromergeError, match=r"w\.pth is of another architecture: \d+ missing"):
         run(records, tmp_path / "run", weights=tmp_path / "w.pth")
+    # Nothing has begun: the folder is as good as new.
+    assert run(records, tmp_path / "run", weights="random").is_file()
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(run, records, tmp_path):
