@@ -20,7 +20,9 @@ def method_options(command: Command) -> Command:
     The ranges are checked before any work starts.
     """
     fields = {
-        field.name: field for config in METHODS.values() for field in dataclasses.fields(config)
+        field.name: field
+        for method in METHODS.values()
+        for field in dataclasses.fields(method.config)
     }
     for field in reversed(fields.values()):
         option = click.option(
@@ -53,9 +55,9 @@ def method_parameters(context: click.Context) -> dict[str, Any]:
         click.UsageError: a parameter of another method was given.
     """
     chosen = context.params["method"]
-    names = [field.name for field in dataclasses.fields(METHODS[chosen])]
-    for config in METHODS.values():
-        for field in dataclasses.fields(config):
+    names = [field.name for field in dataclasses.fields(METHODS[chosen].config)]
+    for method in METHODS.values():
+        for field in dataclasses.fields(method.config):
             source = context.get_parameter_source(field.name)
             if field.name not in names and source is ParameterSource.COMMANDLINE:
                 flag = "--" + field.name.replace("_", "-")

@@ -97,7 +97,7 @@ def _ask_backbone(form: Form) -> None:
 
 
 def _ask_parameters(form: Form, method: str) -> None:
-    config = METHODS[method]
+    config = METHODS[method].config
     rest = [f.name for f in dataclasses.fields(config) if f.name not in _MAIN[method]]
     form.parameters(config, _MAIN[method])
     if form.flag(
@@ -110,7 +110,7 @@ def _ask_parameters(form: Form, method: str) -> None:
 
 
 def _parameters(values: dict[str, Any]) -> dict[str, Any]:
-    fields = dataclasses.fields(METHODS[values["method"]])
+    fields = dataclasses.fields(METHODS[values["method"]].config)
     return {field.name: values[field.name] for field in fields if field.name in values}
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from .config import ConfigError, MaskCutConfig, ProMergeConfig, RefinementConfig
 
-METHODS: dict[str, type[RefinementConfig]] = {
-    "promerge": ProMergeConfig,
-    "maskcut": MaskCutConfig,
+
+class Method(NamedTuple):
+    """A method's config, and where its generator is: module and class of this package."""
+
+    config: type[RefinementConfig]
+    generator: tuple[str, str]
+
+
+METHODS = {
+    "promerge": Method(ProMergeConfig, ("generator", "ProMerge")),
+    "maskcut": Method(MaskCutConfig, ("maskcut", "MaskCut")),
 }
-"""The config of each method."""
 
 DINO_MODELS = {
     "dino_vitb8": ("vit_base_patch8_224.dino", "dino_vitbase8_pretrain"),
@@ -31,4 +38,4 @@ def method_config(method: str, parameters: dict[str, Any]) -> RefinementConfig:
     """
     if method not in METHODS:
         raise ConfigError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    return METHODS[method].from_dict(parameters)
+    return METHODS[method].config.from_dict(parameters)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
 
 from .backbone import Backbone
+from .catalog import METHODS
 from .config import RefinementConfig
-from .generator import MaskGenerator, ProMerge
-from .maskcut import MaskCut
-
-_GENERATORS: dict[str, type[Any]] = {"promerge": ProMerge, "maskcut": MaskCut}
+from .generator import MaskGenerator
 
 
 def build_generator(method: str, backbone: Backbone, config: RefinementConfig) -> MaskGenerator:
-    """The generator of a method of `promerge_core.catalog.METHODS`, with its config."""
-    return _GENERATORS[method](backbone, config)
+    """The generator of a method of `METHODS`, with its config."""
+    module, name = METHODS[method].generator
+    return getattr(importlib.import_module(f".{module}", __package__), name)(backbone, config)

@@ -67,5 +67,5 @@ def resolve_input(model_name: str, ctx: Any) -> types.Property:
 
     method, _ = MODELS[model_name]
     form = Form(ctx)
-    form.parameters(METHODS[method])
+    form.parameters(METHODS[method].config)
     return form.property(model_name)

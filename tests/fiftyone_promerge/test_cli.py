@@ -63,8 +63,8 @@ def dataset_name(database: str) -> Iterator[str]:
 
 def test_help_lists_every_parameter():
     shown = message(run("generate", "--help"))
-    for config in METHODS.values():
-        for field in dataclasses.fields(config):
+    for method in METHODS.values():
+        for field in dataclasses.fields(method.config):
             assert "--" + field.name.replace("_", "-") in shown
 
 
