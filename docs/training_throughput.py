@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from fiftyone_promerge.training.engine import Job, TrainingStoppedError, World
 from fiftyone_promerge.training.records import RecordFile
-from fiftyone_promerge.training.run import Settings
+from fiftyone_promerge.training.settings import Settings
 from fiftyone_promerge.training.torchvision_engine import DetectorModule, make_loader, make_trainer
 
 _BATCHES_IN_MEMORY = 8

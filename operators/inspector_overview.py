@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-
 import fiftyone.core.collections as foc
 from fiftyone.operators import types
 
 from fiftyone_promerge.statistics import evaluation_rows, field_statistics, training_curves
 
-from . import inspector_plots as plots
+from . import overview_plots as plots
 from .inspector_parts import heading, notice, picture
-
-_MAX_POINTS = 1000
 
 
 def show_overview(panel: types.Object, samples: foc.SampleCollection, field: str | None) -> None:
@@ -30,35 +25,11 @@ def show_overview(panel: types.Object, samples: foc.SampleCollection, field: str
     curves = training_curves(samples)
     if curves:
         text = "Loss of each detector that was trained on this dataset's masks, or still is"
-        picture(panel, "losses", _losses_plot(curves), "Trainings", text, "100%")
+        picture(panel, "losses", plots.losses_plot(curves), "Trainings", text, "100%")
     rows = evaluation_rows(samples)
     if rows:
         text = "AP and AR over all IoUs from 0.5, in percent; grey: published by the paper"
         picture(panel, "evaluations", plots.evaluations_plot(rows), "Evaluations", text, "100%")
-
-
-def _losses_plot(curves: dict[str, dict[int, float]]) -> plots.Plot:
-    """One line for each run, of at most about a thousand of its iterations."""
-    lines = []
-    for colour, (key, curve) in zip(itertools.cycle(plots.INSTANCES), curves.items(), strict=False):
-        step = math.ceil(len(curve) / _MAX_POINTS)
-        x, y = (list(values)[::step] for values in (curve, curve.values()))
-        line = {"type": "scatter", "mode": "lines", "name": key, "line": {"color": colour}}
-        lines.append({**line, "x": x, "y": y, "hovertemplate": "iteration %{x}: %{y:.3f}"})
-    return {
-        "data": lines,
-        "layout": {
-            "height": 260,
-            "margin": {"l": 56, "r": 12, "t": 12, "b": 48},
-            "showlegend": True,
-            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.2},
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "xaxis": {"title": {"text": "Iteration"}, "fixedrange": True},
-            "yaxis": {"title": {"text": "Loss"}, "fixedrange": True},
-        },
-        "config": {"displayModeBar": False},
-    }
 
 
 def _show_field(panel: types.Object, samples: foc.SampleCollection, field: str) -> None:

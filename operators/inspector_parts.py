@@ -6,7 +6,7 @@ from typing import Any
 
 from fiftyone.operators import types
 
-from .inspector_plots import Plot
+from .inspector_canvas import Plot
 
 
 def item(basis: str) -> dict[str, Any]:

@@ -1,27 +1,23 @@
-"""The inspector's pictures: what the stages made of an image, as Plotly draws it."""
+"""The inspector's pictures of an image: what each stage made of it, as Plotly draws it."""
 
 from __future__ import annotations
 
-import base64
-import io
-import math
-from typing import Any
-
-import cv2
-import matplotlib
 import numpy as np
-import torch
-from matplotlib.colors import to_hex
-from PIL import Image
 
-from fiftyone_promerge.comparison import Row
 from fiftyone_promerge.inspection import Inspection
 from fiftyone_promerge.report import paint
-from fiftyone_promerge.statistics import Histogram
 from promerge_core.inspection import Verdict
 
-Plot = dict[str, Any]
-"""The `data`, `layout` and `config` of a `types.PlotlyView`."""
+from .inspector_canvas import (
+    BACKGROUND,
+    CHOSEN,
+    CONFIG,
+    INSTANCES,
+    LAYOUT,
+    PROPOSAL,
+    Canvas,
+    Plot,
+)
 
 COLOURS = {
     Verdict.KEPT: "#2ca02c",
@@ -29,126 +25,6 @@ COLOURS = {
     Verdict.BACKGROUND_SIMILARITY: "#9467bd",
     Verdict.NOTHING_NEW: "#8c8c8c",
 }
-BACKGROUND = "#1f77b4"
-PROPOSAL = "#ff6d04"
-CHOSEN = "#ffe14d"
-INSTANCES = [to_hex(colour) for colour in matplotlib.colormaps["tab10"].colors]  # type: ignore[attr-defined]
-"""The colours of `fiftyone_promerge.report.paint`."""
-
-_LONG_SIDE = 480
-_HEIGHT = 260
-
-
-class Canvas:
-    """The image at the size it is shown, and what is drawn on it.
-
-    Args:
-        inspection: the image and its stages.
-
-    Attributes:
-        width: in pixels; what is drawn has these coordinates.
-        height: in pixels.
-        pixels: uint8 [height, width, 3].
-    """
-
-    def __init__(self, inspection: Inspection) -> None:
-        image = inspection.image
-        scale = _LONG_SIDE / max(image.width, image.height)
-        self.width = max(round(image.width * scale), 1)
-        self.height = max(round(image.height * scale), 1)
-        self.pixels = cv2.resize(
-            image.pixels, (self.width, self.height), interpolation=cv2.INTER_AREA
-        )
-        self._grid = inspection.explanation.background_votes.shape
-
-    def patch_centres(self, patches: torch.Tensor) -> tuple[list[float], list[float]]:
-        """X and y of patches given by row and column, [N, 2]."""
-        rows, columns = self._grid
-        centres = (patches.cpu().double() + 0.5) * torch.tensor(
-            [self.height / rows, self.width / columns]
-        )
-        return centres[:, 1].tolist(), centres[:, 0].tolist()
-
-    def masks(self, masks: torch.Tensor) -> list[np.ndarray]:
-        """Masks of any resolution, bool [M, h, w], at the canvas's size."""
-        size = (self.width, self.height)
-        return [
-            cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST).astype(bool)
-            for mask in masks.cpu().numpy().astype(np.uint8)
-        ]
-
-    def heatmap(self, values: torch.Tensor, **options: Any) -> Plot:
-        """A trace of one value a patch, [h, w]."""
-        rows, columns = self._grid
-        dx, dy = self.width / columns, self.height / rows
-        return {
-            "type": "heatmap",
-            "z": values.cpu().float().numpy().round(3).tolist(),
-            **{"x0": dx / 2, "dx": dx, "y0": dy / 2, "dy": dy},
-            "showscale": False,
-            **options,
-        }
-
-    def outline(self, mask: torch.Tensor, colour: str, name: str = "") -> Plot:
-        """A trace of the border of a mask, bool [h, w]."""
-        found, _ = cv2.findContours(
-            self.masks(mask[None])[0].astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE
-        )
-        xs: list[float | None] = []
-        ys: list[float | None] = []
-        for contour in found:
-            closed = np.concatenate([contour[:, 0], contour[:1, 0]]).tolist()
-            xs += [x for x, _ in closed] + [None]
-            ys += [y for _, y in closed] + [None]
-        return {
-            "type": "scatter",
-            "mode": "lines",
-            "x": xs,
-            "y": ys,
-            "name": name,
-            "line": {"color": colour, "width": 2},
-            "hoverinfo": "skip",
-        }
-
-    def plot(self, traces: list[Plot], pixels: np.ndarray | None = None) -> Plot:
-        """Traces over the image, or over other pixels of its size."""
-        picture = {
-            "source": _data_uri(self.pixels if pixels is None else pixels),
-            **{"xref": "x", "yref": "y", "x": 0, "y": 0},
-            **{"sizex": self.width, "sizey": self.height},
-            "sizing": "stretch",
-            "layer": "below",
-        }
-        axis = {"visible": False, "fixedrange": True, "constrain": "domain"}
-        return {
-            # Without a trace Plotly draws no axes, and so no picture.
-            "data": traces or [{"type": "scatter", "x": [None], "y": [None]}],
-            "layout": {
-                "images": [picture],
-                "xaxis": {**axis, "range": [0, self.width]},
-                "yaxis": {**axis, "range": [self.height, 0], "scaleanchor": "x"},
-                **_LAYOUT,
-            },
-            "config": _CONFIG,
-        }
-
-
-_CONFIG = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
-_LAYOUT = {
-    "height": _HEIGHT,
-    "margin": {"l": 0, "r": 0, "t": 8, "b": 0},
-    "dragmode": False,
-    "hovermode": "closest",
-    "showlegend": False,
-    "paper_bgcolor": "rgba(0,0,0,0)",
-    "plot_bgcolor": "rgba(0,0,0,0)",
-}
-
-
-def _data_uri(pixels: np.ndarray) -> str:
-    encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode("ascii")
 
 
 def prompts_plot(canvas: Canvas, inspection: Inspection, prompt: int) -> Plot:
@@ -249,7 +125,7 @@ def pruning_plot(inspection: Inspection, proposal: int) -> Plot:
     return {
         "data": [dots],
         "layout": {
-            **_LAYOUT,
+            **LAYOUT,
             "margin": {"l": 56, "r": 12, "t": 12, "b": 48},
             "xaxis": {
                 "title": {"text": "New part that is background, %", "font": {"size": 12}},
@@ -269,7 +145,7 @@ def pruning_plot(inspection: Inspection, proposal: int) -> Plot:
                 _coloured(upright, Verdict.BACKGROUND_OVERLAP, "x", overlap),
             ],
         },
-        "config": _CONFIG,
+        "config": CONFIG,
     }
 
 
@@ -344,7 +220,7 @@ def refine_iou_plot(inspection: Inspection) -> Plot:
     return {
         "data": [bars],
         "layout": {
-            **_LAYOUT,
+            **LAYOUT,
             "height": 60 + 28 * len(values),
             "margin": {"l": 84, "r": 12, "t": 8, "b": 40},
             "xaxis": {
@@ -358,70 +234,5 @@ def refine_iou_plot(inspection: Inspection) -> Plot:
                 | {"x0": threshold, "x1": threshold}
             ],
         },
-        "config": _CONFIG,
-    }
-
-
-def counts_plot(images_by_masks: dict[int, int]) -> Plot:
-    """How many images have each number of masks."""
-    return _bars(list(images_by_masks), list(images_by_masks.values()), {"dtick": 1, "nticks": 10})
-
-
-def areas_plot(areas: Histogram) -> Plot:
-    """A histogram of log10 of fractions, labelled in percent."""
-    ticks = [-5, -4, -3, -2, -1, 0]
-    percent = [f"{100 * 10.0**tick:g}" for tick in ticks]
-    return histogram_plot(areas, [-5, 0], tickvals=ticks, ticktext=percent)
-
-
-def histogram_plot(histogram: Histogram, span: list[float], **axis: Any) -> Plot:
-    """A histogram over an axis from one end to the other."""
-    edges = np.array(histogram.edges)
-    centres = ((edges[1:] + edges[:-1]) / 2).tolist()
-    return _bars(centres, histogram.counts, {"range": span, **axis})
-
-
-def _bars(x: list[float], y: list[int], axis: Plot) -> Plot:
-    bars = {"type": "bar", "x": x, "y": y, "marker": {"color": PROPOSAL}}
-    return {
-        "data": [{**bars, "hovertemplate": "%{y}<extra></extra>"}],
-        "layout": {
-            **_LAYOUT,
-            "margin": {"l": 44, "r": 12, "t": 12, "b": 32},
-            "bargap": 0.05,
-            "xaxis": {"fixedrange": True, "zeroline": False, **axis},
-            "yaxis": {"fixedrange": True, "dtick": max(1, math.ceil(max(y, default=0) / 4))},
-        },
-        "config": _CONFIG,
-    }
-
-
-def evaluations_plot(rows: list[Row]) -> Plot:
-    """AP and AR100 of every row as bars, published ones in grey."""
-    names = [f"{row['name']} (paper)" if row["published"] else row["name"] for row in rows]
-    bars = [
-        {
-            "type": "bar",
-            "orientation": "h",
-            "name": metric,
-            "y": names,
-            "x": [row.get(metric) for row in rows],
-            "text": [f"{metric} {row[metric]:.1f}" if metric in row else "" for row in rows],
-            "textposition": "auto",
-            "hoverinfo": "skip",
-            "marker": {"color": ["#8c8c8c" if row["published"] else colour for row in rows]},
-        }
-        for metric, colour in (("AP", PROPOSAL), ("AR100", BACKGROUND))
-    ]
-    return {
-        "data": bars,
-        "layout": {
-            **_LAYOUT,
-            "height": 50 + 44 * len(rows),
-            "margin": {"l": 12, "r": 12, "t": 8, "b": 32},
-            "barmode": "group",
-            "xaxis": {"fixedrange": True, "rangemode": "tozero"},
-            "yaxis": {"autorange": "reversed", "fixedrange": True, "automargin": True},
-        },
-        "config": _CONFIG,
+        "config": CONFIG,
     }

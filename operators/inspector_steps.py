@@ -13,8 +13,8 @@ from fiftyone_promerge.inspection import Inspection
 from promerge_core.inspection import Verdict
 
 from . import inspector_plots as plots
+from .inspector_canvas import Canvas
 from .inspector_parts import heading, notice, picture
-from .inspector_plots import Canvas
 
 
 class Step(NamedTuple):

@@ -12,7 +12,8 @@ from typing import Any
 from promerge_core import PromergeError
 
 from .engine import TrainingStoppedError
-from .run import Settings, run_rounds
+from .run import run_rounds
+from .settings import Settings
 
 
 def main(folder: Path) -> None:

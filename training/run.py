@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import urllib.error
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,8 +21,7 @@ from .logs import logged_losses
 from .recipes import Recipe, find_recipe
 from .records import Record, RecordFile, Split, write_records
 from .self_training import LabelRule, wait_for, write_labels
-
-DINO_URL = "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth"
+from .settings import Settings, find_weights
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Is called with the iterations done, those of all rounds, and the latest metrics by name."""
@@ -32,60 +29,6 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 _SETTINGS = "run.json"
 _RECORDS = "records.jsonl"
 _DETECTOR = "detector.pt"
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Everything that decides the outcome of a run but its images, ready for JSON.
-
-    Attributes:
-        engine: name of the engine.
-        architecture: name of the architecture.
-        recipe: the scaled recipe.
-        rounds: rounds of it to do.
-        weights: path of the initial weights; None is random.
-        source: what the records are made from.
-        num_workers: processes a device that read images.
-    """
-
-    engine: str
-    architecture: str
-    recipe: Recipe
-    rounds: int
-    weights: str | None
-    source: dict[str, Any]
-    num_workers: int
-
-    def save(self, path: Path) -> None:
-        """Writes the settings of a new run, or compares them to those it was begun with.
-
-        Raises:
-            TrainingError: it was begun with other settings.
-        """
-        if path.exists():
-            begun, now = Settings.load(path)._decisive(), self._decisive()
-            for name in now:
-                if begun[name] != now[name]:
-                    raise TrainingError(
-                        f"{path.parent} holds a run that was begun with {name} {begun[name]}, now "
-                        f"it is {now[name]}; choose another folder, or give the same settings"
-                    )
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: Path) -> Settings:
-        """The settings that `save` wrote."""
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{**values, "recipe": Recipe.from_dict(values["recipe"])})
-
-    def _decisive(self) -> dict[str, Any]:
-        """All that must stay the same when a run is resumed, by name."""
-        values = dataclasses.asdict(self)
-        del values["rounds"], values["num_workers"]
-        source, recipe = values.pop("source"), values.pop("recipe")
-        schedules = recipe.pop("rounds")  # last: what they follow from says more
-        name = recipe.pop("name")
-        return {**values, **source, "recipe": name, **recipe, "rounds": schedules}
 
 
 def train(
@@ -145,7 +88,7 @@ def train(
     _check_devices(devices)
     is_new = world.rank == 0 and not (folder / _SETTINGS).exists()
     if world.rank == 0:
-        weights_path = _find_weights(weights)
+        weights_path = find_weights(weights)
         split = _write_first_records(records, folder, chosen)
         settings = Settings(
             engine=engine,
@@ -157,7 +100,7 @@ def train(
             num_workers=num_workers,
         )
         settings.save(folder / _SETTINGS)
-        _print_choices(settings)
+        settings.print_choices()
     wait_for([folder / _SETTINGS])
     settings = dataclasses.replace(Settings.load(folder / _SETTINGS), rounds=rounds)
     total = sum(one.iterations for one in settings.recipe.rounds[:rounds])
@@ -335,46 +278,6 @@ def _write_first_records(records: Iterable[Record], folder: Path, recipe: Recipe
     if not (folder / _SETTINGS).exists():
         write_records(path, records)
     return RecordFile(path).split(recipe.validation_fraction, recipe.max_validation_images)
-
-
-def _find_weights(weights: str | Path | None) -> str | None:
-    """Path of the initial weights; DINO's are downloaded once. None is random."""
-    if weights == "random":
-        return None
-    if weights is not None:
-        if not Path(weights).is_file():
-            raise TrainingError(f"there is no weights file at {weights}")
-        return str(Path(weights).resolve())
-    path = Path(torch.hub.get_dir(), "checkpoints", Path(DINO_URL).name)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(DINO_URL, str(path), progress=False)
-        except (OSError, urllib.error.URLError) as error:
-            raise TrainingError(
-                f"DINO's ResNet-50 could not be downloaded; bring {path.name} ({DINO_URL}) and "
-                f"pass it with --weights FILE (weights=FILE in Python), or train from "
-                f"--weights random"
-            ) from error
-    return str(path)
-
-
-def _print_choices(settings: Settings) -> None:
-    recipe = settings.recipe
-    print(
-        f"Recipe {recipe.name} for {recipe.num_images} images: batches of {recipe.batch_size}, "
-        f"engine {settings.engine}, architecture {settings.architecture}"
-    )
-    for number, one in enumerate(recipe.rounds[: settings.rounds]):
-        drops = "".join(f", x {recipe.gamma:g} at {milestone}" for milestone in one.milestones)
-        print(
-            f"  round {number}: {one.iterations} iterations, learning rate "
-            f"{one.learning_rate:g} after {recipe.warmup_iterations} of warm-up{drops}"
-        )
-    if settings.weights is None:
-        print("  initial weights: RANDOM; far from the published numbers without DINO's")
-    else:
-        print(f"  initial weights: {settings.weights}")
 
 
 def _shifted(

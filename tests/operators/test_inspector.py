@@ -125,7 +125,7 @@ def test_evaluation_of_boxes_stands_beside_published_ones_of_boxes(
 def training(dataset, tmp_path):
     """The folder of a run of `smoke` on the dataset's labels, which is going on."""
     from fiftyone_promerge.training import RECIPES
-    from fiftyone_promerge.training.run import Settings
+    from fiftyone_promerge.training.settings import Settings
 
     folder = tmp_path / "run"
     logs = folder / "round_0" / "csv" / "version_0"
