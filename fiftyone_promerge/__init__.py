@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from promerge_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .benchmarks import load_benchmark
@@ -44,13 +45,7 @@ _HOMES = {
     "load_model": "model",
     "train_detector": "detectors",
 }
-
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used: FiftyOne starts its database on import."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
 class _SourceTree:

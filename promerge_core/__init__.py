@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .lazy import lazy_names
 
 if TYPE_CHECKING:
     from .backbone import Backbone, BackboneError
@@ -71,10 +72,4 @@ _HOMES = {
     "refine": "refinement",
     "segment_features": "stages",
 }
-
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used: PyTorch takes seconds."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = lazy_names(__name__, _HOMES)

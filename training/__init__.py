@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from promerge_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .checkpoint import read_checkpoint
@@ -45,10 +46,4 @@ _HOMES = {
     "read_checkpoint": "checkpoint",
     "train": "run",
 }
-
-
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first used: PyTorch takes seconds."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = lazy_names(__name__, _HOMES)
