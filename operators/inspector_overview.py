@@ -39,7 +39,7 @@ def _show_field(panel: types.Object, samples: foc.SampleCollection, field: str) 
         panel,
         f"{masks} masks on {images} images",
         f"{masks / max(images, 1):.1f} masks an image; "
-        f"{statistics.images_by_masks.get(0, 0)} images have none.",
+        f"images without masks: {statistics.images_by_masks.get(0, 0)}.",
     )
     picture(
         panel,

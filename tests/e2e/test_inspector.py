@@ -87,5 +87,5 @@ def test_without_a_sample_the_figures_of_the_dataset_are_shown(app, expect, data
     app.open(dataset.name)
     panel = app.open_panel(PANEL, ".js-plotly-plot")
     expect(panel.get_by_text("6 masks on 4 images")).to_be_visible()
-    expect(panel.get_by_text("1 images have none")).to_be_visible()
+    expect(panel.get_by_text("images without masks: 1")).to_be_visible()
     expect(panel.locator(".js-plotly-plot")).to_have_count(3)
