@@ -10,7 +10,7 @@ import torch
 from .config import ProMergeConfig
 from .merging import merge
 from .prompting import prompt_affinities, prompt_indices, propose, unit_features
-from .pruning import background_response, judge, new_patches
+from .pruning import background_response, in_order, judge, new_patches
 from .stages import NoMasks, Stages, segment_features
 
 
@@ -114,7 +114,7 @@ def _outcomes(stages: Stages, unit: torch.Tensor, config: ProMergeConfig) -> Out
     judgement = judge(
         stages.proposals[None], background, background_response(background, unit), config
     )
-    ascending = stages.proposals[None, judgement.order[0]]
+    ascending = in_order(stages.proposals[None], judgement.order)
     (new,), (covered,) = new_patches(ascending, background)(judgement.kept)
     order, similarity, kept = (values[0] for values in judgement)
     share = covered / new.clamp(min=1)

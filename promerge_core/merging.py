@@ -29,9 +29,8 @@ def merge(
         cluster: int64 tensor [B, K], which of `merged` each of `kept` is part of; -1 for an empty
             mask.
     """
-    order = mask_areas(kept).argsort(dim=1, descending=True, stable=True)
+    areas, order = mask_areas(kept).sort(dim=1, descending=True, stable=True)
     kept = in_order(kept, order)
-    areas = mask_areas(kept)
     masks = kept.flatten(2).float()
     count, patches = masks.shape[1:]
     # Of each proposal, what gives its overlap with a cluster and its similarity to it in one go.
@@ -55,7 +54,8 @@ def merge(
         joined = (joins[:, None].float() @ older)[:, 0] + rows[:, index]
         older.masked_fill_(joins[..., None], 0)
         clusters[image, into] = joined.clamp_(max=1)
-        begun = max(begun, int(into.amax()) + 1)
+        # An empty mask begins nothing.
+        begun = max(begun, int(into.where(areas[:, index] > 0, 0).amax()) + 1)
     found = clusters[:, :begun]
     found = choose_rows(found, found[..., :patches].any(2))
     merged, members = found.split([patches, count], dim=2)

@@ -376,7 +376,7 @@ def assert_same(first, second):
 
 @pytest.fixture
 def batch():
-    """Features of images that end in every way, and have different numbers of all masks."""
+    """Features of images that end in different ways, and have different numbers of all masks."""
     rng = np.random.default_rng(8)
     ground, thing, other = np.linalg.qr(rng.standard_normal((12, 12)))[0][:3]
     found = np.tile(ground, (16, 16, 1))
@@ -403,6 +403,20 @@ def test_a_batch_gives_what_its_images_give_alone(batch, threshold, fraction):
         NoMasks.NO_PROPOSALS,
         NoMasks.SMALL_BACKGROUND if fraction else None,
     }
+
+
+def test_images_of_a_batch_are_pruned_and_merged_as_alone():
+    config = ProMergeConfig(affinity_threshold=0.1, seed_stride=2, background_similarity=0.3)
+    features = torch.stack([noisy_features(seed) for seed in range(8)])
+    # A common direction makes a background that votes.
+    features[:, :, 4:-4, 4:-4] -= 1
+    features += 1
+    together = segment_batch(features, config)
+    for one, stages in zip(features, together, strict=True):
+        assert_same(stages, segment_features(one, config))
+    kept, merged = ([len(getattr(s, name)) for s in together] for name in ("kept", "merged"))
+    assert len(set(kept)) > 1 and len(set(merged)) > 1
+    assert max(kept) > max(merged) > 1
 
 
 def test_an_image_of_very_many_proposals_is_looked_at_alone(batch, monkeypatch):

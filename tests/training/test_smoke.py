@@ -23,7 +23,10 @@ from fiftyone_promerge.training.torchvision_model import MaskRCNN
 from fiftyone_promerge.training.validation import average_precision
 
 pytestmark = [
-    pytest.mark.skipif("PROMERGE_SLOW_TESTS" not in os.environ, reason="PROMERGE_SLOW_TESTS=1"),
+    pytest.mark.skipif(
+        "PROMERGE_SLOW_TESTS" not in os.environ,
+        reason="trains for ten minutes and more: set PROMERGE_SLOW_TESTS=1",
+    ),
     pytest.mark.timeout(3600),
 ]
 
