@@ -144,7 +144,7 @@ def connected_components(masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     number = is_root.cumsum(0, dtype=torch.int32).sub_(1)[parent]
     if runs == 0:
         return run.view(masks.shape), number.long()
-    labels = number[run.clamp_(min=0)].view(masks.shape).masked_fill_(~masks, -1)
+    labels = number.index_select(0, run.clamp_(min=0)).view(masks.shape).masked_fill_(~masks, -1)
     areas = torch.bincount(labels.flatten() + 1, minlength=int(is_root.sum()) + 1)[1:]
     return labels, areas
 

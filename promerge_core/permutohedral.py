@@ -16,8 +16,6 @@ import math
 import torch
 import torch.nn.functional as F
 
-_MARGIN = 2
-
 
 class PermutohedralLattice:
     """Gaussian filter over fixed positions, symmetrically normalised.
@@ -33,18 +31,15 @@ class PermutohedralLattice:
         keys, weights, strides = _embed(positions)
         points, dim = positions.shape
         sorted_keys, order = keys.flatten().sort(stable=True)
-        is_first = torch.ones_like(sorted_keys, dtype=torch.bool)
-        is_first[1:] = sorted_keys[1:] != sorted_keys[:-1]
-        first = is_first.nonzero()[:, 0]
-        vertices = sorted_keys[first]
-        vertex_sorted = is_first.cumsum(0, dtype=torch.int32) - 1
-        vertex_of = torch.empty_like(vertex_sorted)
-        vertex_of[order] = vertex_sorted
+        vertices, number, counts = sorted_keys.unique_consecutive(
+            return_inverse=True, return_counts=True
+        )
+        vertex_of = torch.empty_like(order, dtype=torch.int32).scatter_(0, order, number.int())
 
         # One splat group and one blur row more than there are vertices: empty, so zero. It stands
         # for every neighbour that is no vertex.
         self._splat_points = (order // (dim + 1)).int()
-        self._splat_offsets = F.pad(first, (0, 1), value=len(order)).int()
+        self._splat_offsets = F.pad(counts.cumsum(0), (1, 0)).int()
         self._blur = _blur_indices(vertices, strides)
         self._blur_offsets = torch.arange(len(vertices) + 1, device=keys.device).int() * 3
         self._blur_weights = positions.new_tensor([1.0, 0.5, 0.5]).repeat(len(vertices) + 1)
@@ -52,10 +47,10 @@ class PermutohedralLattice:
         self._slice_offsets = torch.arange(points, device=keys.device).int() * (dim + 1)
 
         point_weights = weights / (1 + 2.0**-dim)
-        self._splat_weights = weights.flatten()[order]
+        self._splat_weights = weights.flatten().index_select(0, order)
         self._slice_weights = point_weights.flatten()
         norm = (self.filter(positions.new_ones(points, 1)) + 1e-20).rsqrt()
-        self._splat_weights *= norm[:, 0][self._splat_points]
+        self._splat_weights *= norm[:, 0].index_select(0, self._splat_points)
         self._slice_weights = (point_weights * norm).flatten()
 
     def filter(self, values: torch.Tensor) -> torch.Tensor:
@@ -83,41 +78,58 @@ def _weighted_sums(
 def _embed(positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
     """The simplex around each position.
 
-    Each vertex key is one integer: a mixed-radix number of its first d coordinates, wide enough
-    that a step to a neighbour never carries.
-
     Returns:
-        keys: int64 tensor [N, d+1].
+        keys: int32 or int64 tensor [N, d+1], the vertices' numbers.
         weights: float32 tensor [N, d+1], barycentric.
         strides: what a step of one along each of the d coordinates adds to a key.
     """
-    dim = positions.shape[1]
-    elevated = _elevate(positions)
-    inverse = positions.new_tensor(1.0) / positions.new_tensor(dim + 1.0)
-    nearest = (elevated * inverse).round_()
-    base = nearest * (dim + 1)
-    rank = _rank(elevated - base, nearest.sum(0))
-    wrap = (rank < 0).float() - (rank > dim).float()
-    base += wrap * (dim + 1)
-    rank = (rank + wrap * (dim + 1)).long()
+    points, dim = positions.shape
+    base, place, offsets = _simplices(_elevate(positions))
+    low = base[:dim].amin(1)
+    strides, dtype = _numbering((base[:dim].amax(1) - low).tolist())
+    climb = torch.tensor([sum(strides) - (dim + 1) * stride for stride in [*strides, 0]])
+    climb = climb.to(device=positions.device, dtype=dtype)
 
-    # Ranks are a permutation, so "add the offset to weight d - rank, subtract it from the next"
-    # is a difference of neighbours among the offsets sorted by rank.
-    offsets = torch.empty_like(elevated).scatter_(0, rank, (elevated - base) * inverse)
-    weights = torch.empty_like(offsets)
-    weights[1:] = (offsets[:-1] - offsets[1:]).flip(0)
-    weights[0] = offsets[dim] + (1 - offsets[0])
+    weights = torch.empty(points, dim + 1, device=positions.device)
+    weights[:, 1:] = (offsets[1:] - offsets[:-1]).T
+    weights[:, 0] = offsets[0] + (1 - offsets[dim])
 
-    strides = _strides(base[:dim])
-    step = torch.tensor([*strides, 0], device=positions.device)
-    origin = (base[:dim].long() * step[:dim, None]).sum(0)
-    # Vertex r lies r along all coordinates, less d + 1 along those whose rank exceeds d - r.
-    climbed = torch.empty_like(rank).scatter_(0, rank, step[:, None].expand_as(rank))
-    climbed = climbed.flip(0).cumsum(0).roll(1, 0)
-    climbed[0] = 0
-    along = torch.arange(dim + 1, device=positions.device)[:, None] * sum(strides)
-    keys = origin + along - (dim + 1) * climbed
-    return keys.T.contiguous(), weights.T.contiguous(), strides
+    # Vertex r + 1 is vertex r, one further along all coordinates but d + 1 back along the
+    # coordinate in place r.
+    steps = torch.empty_like(place, dtype=dtype).scatter_(0, place, climb[:, None].expand_as(place))
+    keys = torch.empty_like(weights, dtype=dtype)
+    key = torch.zeros_like(steps[0])
+    for coordinate, least, stride in zip(base, low, strides, strict=False):
+        key.add_((coordinate - least).to(dtype), alpha=stride)
+    keys[:, 0] = key
+    for r in range(dim):
+        keys[:, r + 1] = key.add_(steps[r])
+    return keys, weights, strides
+
+
+def _simplices(elevated: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The origins of the simplices around points, and where in them the points lie.
+
+    Args:
+        elevated: float32 tensor [d+1, N].
+
+    Returns:
+        base: float32 tensor [d+1, N], the origins.
+        place: int64 tensor [d+1, N], each coordinate's place when sorted, largest offset first.
+        offsets: float32 tensor [d+1, N] in that order, divided by d + 1.
+    """
+    dim = len(elevated) - 1
+    inverse = elevated.new_tensor(1.0) / elevated.new_tensor(dim + 1.0)
+    base = (elevated * inverse).round_()
+    excess = base.sum(0)
+    base *= dim + 1
+    offsets = elevated - base
+    rank = _rank(offsets, excess)
+    wrap = (rank < 0).view(torch.int8) - (rank > dim).view(torch.int8)
+    base.add_(wrap, alpha=dim + 1)
+    place = (dim - rank.add_(wrap, alpha=dim + 1)).long()
+    torch.sub(elevated, base, out=offsets).mul_(inverse)
+    return base, place, torch.empty_like(offsets).scatter_(0, place, offsets)
 
 
 def _elevate(positions: torch.Tensor) -> torch.Tensor:
@@ -148,39 +160,53 @@ def _rank(difference: torch.Tensor, excess: torch.Tensor) -> torch.Tensor:
     return rank
 
 
-def _strides(base: torch.Tensor) -> list[int]:
-    """Strides of a mixed radix that holds every vertex around `base`, and its neighbours."""
-    reach = len(base) + _MARGIN
-    low, high = base.amin(1), base.amax(1)
-    extents = [int(extent) + 2 * reach + 1 for extent in (high - low).tolist()]
-    if math.prod(extents) >= 2**62:
+def _numbering(extents: list[float]) -> tuple[list[int], torch.dtype]:
+    """Strides that give every vertex, and its neighbours, a number of their own.
+
+    All coordinates of a vertex leave the same remainder when divided by d + 1, so a mixed radix
+    of the quotients is enough where the sum of the strides tells the remainders apart: keys are
+    (d + 1)^(d - 1) times smaller than in a mixed radix of the coordinates.
+
+    Args:
+        extents: of the d coordinates of the simplices' origins, largest less smallest.
+    """
+    dim = len(extents)
+    # A vertex is up to d away from the origin of its simplex, its neighbours d more.
+    spans = [int(extent) + 4 * dim for extent in extents]
+    counts = [span // (dim + 1) + 1 for span in spans]
+    strides = [math.prod(counts[j + 1 :]) for j in range(dim)]
+    while math.gcd(sum(strides), dim + 1) > 1:
+        strides[0] += 1
+    largest = sum(stride * span for stride, span in zip(strides, spans, strict=True))
+    if largest >= 2**62:
         raise ValueError(
             "the dense CRF's kernels are too narrow for this image: the lattice would have "
-            f"{math.prod(extents):.0e} cells; raise crf_bilateral_sxy or crf_bilateral_srgb"
+            f"{largest:.0e} cells; raise crf_bilateral_sxy or crf_bilateral_srgb"
         )
-    return [math.prod(extents[i + 1 :]) for i in range(len(extents))]
+    return strides, torch.int32 if largest < 2**31 else torch.int64
 
 
-def _blur_indices(vertices: torch.Tensor, strides: list[int]) -> list[torch.Tensor]:
-    """For each of the d+1 lattice axes the vertex and its two neighbours, int32 [3 (V + 1)].
+def _blur_indices(vertices: torch.Tensor, strides: list[int]) -> torch.Tensor:
+    """For each of the d+1 lattice axes each vertex and its two neighbours, int32 [d+1, 3 (V + 1)].
 
     A neighbour that is no vertex has index V, where the value is zero.
     """
-    count = len(vertices)
-    own = torch.arange(count, device=vertices.device, dtype=torch.int32)
-    dim = len(strides)
-    indices = []
-    for axis in range(dim + 1):
-        step = (dim + 1) * strides[axis] - sum(strides) if axis < dim else -sum(strides)
-        after = vertices + step
-        position = torch.searchsorted(vertices, after).clamp_(max=count - 1)
-        forward = torch.where(vertices[position] == after, position, count)
-        # Row `count` takes what belongs to no vertex, and is the empty one in the end.
-        backward = own.new_full((count + 1,), count).scatter_(0, forward, own)
-        backward[count] = count
-        rows = torch.stack([own, forward.int(), backward[:count]], dim=1)
-        indices.append(F.pad(rows, (0, 0, 0, 1), value=count).flatten())
-    return indices
+    count, axes = len(vertices), len(strides) + 1
+    own = torch.arange(count, device=vertices.device)
+    steps = vertices.new_tensor([axes * stride for stride in [*strides, 0]]) - sum(strides)
+    after = vertices + steps[:, None]
+    position = torch.searchsorted(vertices, after).clamp_(max=count - 1)
+    is_vertex = vertices.index_select(0, position.flatten()).view_as(after) == after
+    forward = torch.where(is_vertex, position, count)
+    # Column V takes what belongs to no vertex.
+    backward = forward.new_full((axes, count + 1), count)
+    backward.scatter_(1, forward, own.expand_as(forward))
+
+    indices = torch.full((axes, count + 1, 3), count, device=vertices.device, dtype=torch.int32)
+    indices[:, :count, 0] = own
+    indices[:, :count, 1] = forward
+    indices[:, :count, 2] = backward[:, :count]
+    return indices.flatten(1)
 
 
 @functools.lru_cache(maxsize=4)

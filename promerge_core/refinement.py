@@ -99,8 +99,8 @@ def _batched(pixels: torch.Tensor, masks: torch.Tensor, config: RefinementConfig
     """Mean field for all masks of an image at once, on the masks' device.
 
     With two labels and unaries from a softmax over (1 - m, m), the state of each pixel is one
-    number, s = Q(1) - Q(0) = tanh(u / 2) with u = 2m - 1, and an iteration is
-    s <- tanh(u / 2 + (gaussian_compat G s + bilateral_compat B s) / 2).
+    number, s = Q(1) - Q(0) = 2 sigmoid(u) - 1 with u = 2m - 1, and an iteration is
+    s <- 2 sigmoid(u + gaussian_compat G s + bilateral_compat B s) - 1.
     """
     height, width = pixels.shape[:2]
     spatial = spatial_lattice(height, width, config.crf_gaussian_sxy, pixels.device)
@@ -110,12 +110,12 @@ def _batched(pixels: torch.Tensor, masks: torch.Tensor, config: RefinementConfig
 
     refined = []
     for chunk in masks.flatten(1).T.split(_CHUNK, dim=1):
-        half_unary = chunk.contiguous().float() - 0.5
-        state = half_unary.tanh()
+        unary = chunk.contiguous().float().mul_(2).sub_(1)
+        state = unary.sigmoid().mul_(2).sub_(1)
         for _ in range(config.crf_iterations):
-            message = spatial.filter(state) * (config.crf_gaussian_compat / 2)
-            message += bilateral.filter(state) * (config.crf_bilateral_compat / 2)
-            state = (half_unary + message).tanh_()
+            log_odds = unary.add(spatial.filter(state), alpha=config.crf_gaussian_compat)
+            log_odds.add_(bilateral.filter(state), alpha=config.crf_bilateral_compat)
+            state = log_odds.sigmoid_().mul_(2).sub_(1)
         refined.append(state > 0)
     return torch.cat(refined, dim=1).T.reshape(masks.shape)
 

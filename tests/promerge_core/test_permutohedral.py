@@ -8,6 +8,7 @@ import torch
 
 from promerge_core.permutohedral import (
     PermutohedralLattice,
+    _numbering,
     divide,
     pixel_positions,
     spatial_lattice,
@@ -64,6 +65,38 @@ def test_points_far_apart_do_not_mix():
     positions = torch.tensor([[0.0, 0.0], [100.0, 100.0], [-100.0, 50.0]])
     values = torch.eye(3)
     assert torch.allclose(PermutohedralLattice(positions).filter(values), values, atol=1e-5)
+
+
+@pytest.mark.parametrize("distance", [1e2, 1e3])
+def test_a_point_far_away_changes_nothing_for_the_others(distance):
+    rng = np.random.default_rng(2)
+    positions = torch.from_numpy(rng.random((400, 5)) * 6).float()
+    values = torch.from_numpy(rng.standard_normal((400, 2))).float()
+    expected = PermutohedralLattice(positions).filter(values)
+    far = torch.cat([positions, torch.full((1, 5), distance)])
+    found = PermutohedralLattice(far).filter(torch.cat([values, torch.ones(1, 2)]))
+    assert torch.allclose(found[:400], expected, atol=1e-6)
+    assert torch.allclose(found[400], torch.ones(2), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "extents", [[0], [3, 0], [0, 6], [0, 8, 4], [5, 0, 10, 5], [6, 0, 6, 0, 12], [0, 0, 0, 6, 6]]
+)
+def test_every_vertex_and_neighbour_has_a_number_of_its_own(extents):
+    dim = len(extents)
+    strides, dtype = _numbering(extents)
+    numbers = [
+        torch.cartesian_prod(
+            *(torch.arange((extent + 4 * dim - remainder) // (dim + 1) + 1) for extent in extents)
+        ).reshape(-1, dim)
+        @ torch.tensor(strides)
+        * (dim + 1)
+        + remainder * sum(strides)
+        for remainder in range(dim + 1)
+    ]
+    numbers = torch.cat(numbers)
+    assert len(numbers.unique()) == len(numbers)
+    assert 0 <= numbers.min() <= numbers.max() <= torch.iinfo(dtype).max
 
 
 def test_equal_points_get_equal_values():
