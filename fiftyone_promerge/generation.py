@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.collections as foc
 import fiftyone.core.fields as fof
+import fiftyone.core.media as fomm
 
 from promerge_core import PromergeError, Summary
 
 from .mask_model import MaskModel
 from .runs import flatten_record, recorded_parameters
+from .writing import MaskWriter
 
 
 class FieldError(PromergeError):
@@ -68,15 +71,19 @@ def generate_masks(
         return Summary()
     # Images that cannot be read are skipped; any other failure would be that of every image.
     model.skip_unreadable = True
-    todo.apply_model(
-        model,
-        skip_failures=False,
-        label_field=label_field,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        output_dir=None if masks_dir is None else str(masks_dir),
-        progress=progress,
-    )
+    with contextlib.ExitStack() as stack:
+        if masks_dir is None and samples.media_type == fomm.IMAGE and not samples._is_generated:
+            model.writer = stack.enter_context(MaskWriter(samples._dataset, label_field))
+            stack.callback(setattr, model, "writer", None)
+        todo.apply_model(
+            model,
+            skip_failures=False,
+            label_field=label_field,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            output_dir=None if masks_dir is None else str(masks_dir),
+            progress=progress,
+        )
     return model.summary
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import fiftyone as fo
+import fiftyone.core.utils as fou
 import numpy as np
+from bson import ObjectId
 from PIL import Image
 
-from promerge_core import Mask, PromergeError
+from promerge_core import ImageMasks, Mask, PromergeError
 
 LABEL = "object"
 
@@ -18,15 +23,19 @@ def mask_to_detection(mask: Mask, label: str = LABEL) -> fo.Detection:
         mask: a mask of at least one pixel.
         label: the class label.
     """
-    height, width = mask.segmentation["size"]
-    x, y, box_width, box_height = (round(side) for side in mask.bbox)
     return fo.Detection(
         label=label,
-        bounding_box=[x / width, y / height, box_width / width, box_height / height],
-        mask=mask.to_array()[y : y + box_height, x : x + box_width],
+        bounding_box=_relative_box(mask),
+        mask=mask.crop(),
         confidence=mask.score,
         **mask.facts,
     )
+
+
+def _relative_box(mask: Mask) -> list[float]:
+    """FiftyOne's (x, y, width, height), each divided by the image's side."""
+    height, width = mask.segmentation["size"]
+    return [side / whole for side, whole in zip(mask.bbox, (width, height) * 2, strict=True)]
 
 
 def detection_to_mask(detection: fo.Detection, width: int, height: int) -> np.ndarray:
@@ -83,6 +92,28 @@ def masks_to_detections(masks: list[Mask], reason: str | None = None) -> fo.Dete
     """The label of one image: its detections, and why there are none."""
     detections = [mask_to_detection(mask) for mask in masks]
     return fo.Detections(detections=detections, reason=reason)
+
+
+def label_document(masks: ImageMasks) -> dict[str, Any]:
+    """What the database holds of the label that `masks_to_detections` makes of an image's masks."""
+    document: dict[str, Any] = fo.Detections(reason=masks.reason).to_dict()
+    document["detections"] = [
+        {
+            **_detection_template(),
+            "_id": ObjectId(),
+            "bounding_box": _relative_box(mask),
+            "mask": fou.serialize_numpy_array(mask.crop()),
+            "confidence": mask.score,
+            **mask.facts,
+        }
+        for mask in masks
+    ]
+    return document
+
+
+@functools.cache
+def _detection_template() -> dict[str, Any]:
+    return fo.Detection(label=LABEL).to_dict()
 
 
 def move_into_box(label: fo.Detections, box: tuple[float, float, float, float]) -> None:

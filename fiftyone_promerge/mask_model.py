@@ -16,6 +16,7 @@ from promerge_core import ImageError, ImageMasks, SkippedImage, Summary, open_im
 
 from .labels import masks_to_detections, move_into_box
 from .runs import ApplyModelCall, current_apply_model_call, record_run
+from .writing import MaskWriter
 
 
 class LoadedImage(NamedTuple):
@@ -100,6 +101,7 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
             takes; it runs in DataLoader workers, so it can be pickled.
         skip_unreadable: whether an image that cannot be read is skipped; None is as `apply_model`
             skips failures.
+        writer: writes the masks of whole images, which then get no labels from `apply_model`.
         summary: what the last `apply_model` did: images, masks, reasons, skipped images.
     """
 
@@ -108,6 +110,7 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
     def __init__(self) -> None:
         super().__init__()
         self.skip_unreadable: bool | None = None
+        self.writer: MaskWriter | None = None
         self.summary = Summary()
         self.preprocess = True
         self._call: ApplyModelCall | None = None
@@ -209,25 +212,34 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
 
         Returns:
             for each image its detections with `confidence`, mask and facts, and
-            `Detections.reason` where there are none; None for a skipped image.
+            `Detections.reason` where there are none; None for a skipped image, and for all that
+            the `writer` writes.
         """
         readable = [arg for arg in args if not isinstance(arg, SkippedImage)]
         results = iter(self.predict_prepared([self._prepared(arg) for arg in readable]))
-        labels: list[fo.Detections | None] = []
-        for arg in args:
-            if isinstance(arg, SkippedImage):
+        found = [None if isinstance(arg, SkippedImage) else next(results) for arg in args]
+        for arg, masks in zip(args, found, strict=True):
+            if masks is None:
                 self.summary.skip(arg)
-                labels.append(None)
-                continue
-            masks = next(results)
-            self.summary.add(masks)
-            detections = masks_to_detections(masks, masks.reason)
-            if isinstance(arg, LoadedImage) and arg.box is not None:
-                move_into_box(detections, arg.box)
-            labels.append(detections)
+            else:
+                self.summary.add(masks)
+        if self.writer is not None and samples is not None:
+            pairs = zip(samples, found, strict=True)
+            self.writer.write({sample.id: masks for sample, masks in pairs if masks is not None})
+            return [None] * len(args)
+        labels = [self._label(arg, masks) for arg, masks in zip(args, found, strict=True)]
         if self._call is not None and self._patches_field and samples is not None:
             self._write_to_source(self._call, samples, labels)
         return labels
+
+    @staticmethod
+    def _label(arg: Any, masks: ImageMasks | None) -> fo.Detections | None:
+        if masks is None:
+            return None
+        detections = masks_to_detections(masks, masks.reason)
+        if isinstance(arg, LoadedImage) and arg.box is not None:
+            move_into_box(detections, arg.box)
+        return detections
 
     def _write_to_source(
         self,

@@ -10,15 +10,15 @@ from typing import Any
 
 import fiftyone as fo
 
-from promerge_core import Mask, PromergeError, SkippedImage, Summary
+from promerge_core import ImageMasks, Mask, PromergeError, SkippedImage, Summary
 from promerge_core.records import Record
 from promerge_core.shards import ShardFolder
 from promerge_core.sources import is_url
 
 from .annotations import IMAGE_ID_FIELD
 from .generation import check_label_field, check_same_parameters
-from .labels import masks_to_detections
 from .runs import ApplyModelCall, record_run
+from .writing import MaskWriter
 
 _BATCH_SIZE = 500
 
@@ -67,12 +67,14 @@ def import_shards(
     # At once, so that an import which is killed can be done again; again at the end.
     record_run(call, made_by, summary)
     unknown = 0
-    for records in _batches(folder.records()):
-        located = locate(dataset, {str(root / record["file_name"]): record for record in records})
-        _write(dataset, field, located, summary)
-        unknown += len(records) - len(located)
-        if progress is not None:
-            progress(len(records))
+    with MaskWriter(dataset, field) as writer:
+        for records in _batches(folder.records()):
+            by_path = {str(root / record["file_name"]): record for record in records}
+            located = locate(dataset, by_path)
+            writer.write(_count(located, summary))
+            unknown += len(records) - len(located)
+            if progress is not None:
+                progress(len(records))
     if unknown == known["images"]:
         dataset.delete_run(field)
         raise PromergeError(
@@ -119,19 +121,21 @@ def _samples(records: dict[str, Record]) -> Iterable[fo.Sample]:
         yield sample
 
 
-def _write(dataset: fo.Dataset, field: str, located: dict[str, Record], summary: Summary) -> None:
-    """Writes and counts the labels of samples; an image that could not be read gets none."""
-    labels = {}
+def _count(located: dict[str, Record], summary: Summary) -> dict[str, ImageMasks]:
+    """The masks of samples, counted; an image that could not be read has none."""
+    masks = {}
     for sample_id, record in located.items():
         if "skipped" in record:
             summary.skip(SkippedImage(record["file_name"], record["skipped"]))
             continue
         summary.count(len(record["masks"]), record["reason"])
-        labels[sample_id] = masks_to_detections(
-            [_mask(row) for row in record["masks"]], record["reason"]
+        masks[sample_id] = ImageMasks(
+            [_mask(row) for row in record["masks"]],
+            record["width"],
+            record["height"],
+            record["reason"],
         )
-    if labels:
-        dataset.set_values(field, labels, key_field="id", progress=False)
+    return masks
 
 
 def _mask(row: dict[str, Any]) -> Mask:

@@ -34,6 +34,11 @@ class Mask:
         """The mask as a bool array [height, width]."""
         return decode_rle(self.segmentation)
 
+    def crop(self) -> np.ndarray:
+        """The mask inside its box, a bool array [box height, box width]."""
+        x, y, width, height = (round(side) for side in self.bbox)
+        return np.ascontiguousarray(self.to_array()[y : y + height, x : x + width])
+
 
 def encode_rle(masks: np.ndarray) -> list[dict[str, Any]]:
     """Encodes masks as COCO compressed RLE.
@@ -67,7 +72,7 @@ def decode_rle(segmentation: dict[str, Any]) -> np.ndarray:
         segmentation = coco_mask.frPyObjects(segmentation, height, width)
     elif isinstance(counts, str):
         segmentation = {"size": [height, width], "counts": counts.encode("ascii")}
-    return coco_mask.decode(segmentation).astype(bool)
+    return coco_mask.decode(segmentation).view(bool)
 
 
 def masks_from_arrays(

@@ -223,6 +223,7 @@ def test_benchmark_writes_its_figures(tmp_path: Path):
     assert whole["to_backbone"] > 1
     assert len(whole["masks"]) == 1
     assert content["fiftyone"]["seconds"] > 0
+    assert content["fiftyone"]["device_share"] > 0
     assert content["peak_rss_mib"] > 100
     assert "times the backbone alone" in " ".join(result.output.split())
 
