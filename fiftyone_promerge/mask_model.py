@@ -208,7 +208,7 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
 
         Args:
             args: images as uint8 arrays [H, W, 3], PIL images, or what `LoadImage` gives.
-            samples: the samples of the images; used where they are patches.
+            samples: the samples of the images; used where they are patches, or are written to.
 
         Returns:
             for each image its detections with `confidence`, mask and facts, and

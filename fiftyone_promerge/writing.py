@@ -19,9 +19,9 @@ from .labels import label_document
 class MaskWriter:
     """Writes masks into a field of samples.
 
-    What it writes is what FiftyOne writes for `masks_to_detections`, without building and checking
-    its documents, which takes several times as long as the masks themselves. One batch is written
-    in a thread while the next one is made; the context's end waits for the last.
+    What it writes is what FiftyOne writes for `masks_to_detections`, but its documents are not
+    built and checked, which would take as long as encoding the masks. One batch is written in a
+    thread while the next one is made; the context's end waits for the last.
 
     Args:
         dataset: the samples' dataset.
@@ -37,11 +37,12 @@ class MaskWriter:
     def __enter__(self) -> MaskWriter:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: object, *_: object) -> None:
         with self._thread:
             self._wait()
-        # Samples that the caller holds in memory.
-        self._dataset.reload()
+        if error is None:
+            # For samples that the caller holds in memory.
+            self._dataset.reload()
 
     def write(self, masks: Mapping[str, ImageMasks]) -> None:
         """Replaces the labels of samples, given by their ids.

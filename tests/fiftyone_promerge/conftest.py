@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+if TYPE_CHECKING:
+    import fiftyone as fo
 
 PARAMETERS = {"image_size": 64, "seed_stride": 2}
 
@@ -39,6 +42,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         paths.append(str(folder / f"{number}.png"))
         Image.fromarray(image.astype(np.uint8)).save(paths[-1])
     return paths
+
+
+@pytest.fixture
+def dataset(make_dataset: Callable[[], fo.Dataset], photos: list[str]) -> fo.Dataset:
+    """The six photos."""
+    made = make_dataset()
+    made.add_images(photos)
+    return made
 
 
 @pytest.fixture

@@ -35,14 +35,6 @@ fop.generate_masks(dataset, model, "promerge", progress=die, **options)
 
 
 @pytest.fixture
-def dataset(make_dataset, photos):
-    """The six photos."""
-    made = make_dataset()
-    made.add_images(photos)
-    return made
-
-
-@pytest.fixture
 def generate(database):
     """generate_masks with batches of two, in this process."""
     from fiftyone_promerge import generate_masks

@@ -10,14 +10,6 @@ from promerge_core import ImageMasks
 
 
 @pytest.fixture
-def dataset(make_dataset, photos):
-    """The six photos."""
-    made = make_dataset()
-    made.add_images(photos)
-    return made
-
-
-@pytest.fixture
 def writer(database):
     from fiftyone_promerge.writing import MaskWriter
 
