@@ -65,7 +65,7 @@ def load_detector(checkpoint: str | Path, device: str = "auto") -> DetectorModel
     Args:
         checkpoint: what `train_detector` wrote, `detector.pt`; or a detector of CutLER's code,
             `.pth` or `.pkl`, which needs detectron2.
-        device: `auto`, or a torch device.
+        device: `auto` (cuda, else cpu), or a torch device.
 
     Raises:
         PromergeError: the file cannot be read, or holds something to be executed, or does not fit

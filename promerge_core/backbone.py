@@ -44,6 +44,11 @@ class Backbone(nn.Module, abc.ABC):
         """Where the backbone computes."""
         return self._mean.device
 
+    @property
+    def features_device(self) -> torch.device:
+        """Where its features are, for the stages: Apple's GPUs have no float64, so not on them."""
+        return torch.device("cpu") if self.device.type == "mps" else self.device
+
     def normalise(self, images: np.ndarray | torch.Tensor) -> torch.Tensor:
         """Scales pixels to [0, 1] and normalises them with ImageNet's mean and deviation.
 
@@ -72,4 +77,11 @@ class Backbone(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Keys of normalised images: float [B, 3, S, S] -> float32 [B, C, S/patch, S/patch]."""
+        """Keys of normalised images, on the `features_device`.
+
+        Args:
+            images: float tensor [B, 3, S, S].
+
+        Returns:
+            float32 tensor [B, C, S/patch, S/patch].
+        """

@@ -65,7 +65,7 @@ class ViTBackbone(Backbone):
             )
             self._grid = (height, width)
         keys = self.model.forward_features(images.to(self.dtype))
-        keys = keys[:, self.model.num_prefix_tokens :].float()
+        keys = keys[:, self.model.num_prefix_tokens :].float().to(self.features_device)
         return keys.unflatten(1, (height, width)).permute(0, 3, 1, 2)
 
 
@@ -113,8 +113,12 @@ def interpolate_dino_positions(positions: torch.Tensor, height: int, width: int)
     return torch.cat([positions[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
 
 
-def resolve_device(device: str = "auto") -> torch.device:
-    """The device of that name; `auto` is cuda, else mps, else cpu.
+def resolve_device(device: str = "auto", with_mps: bool = False) -> torch.device:
+    """The device of that name.
+
+    Args:
+        device: `auto` (cuda, else cpu) or a torch device.
+        with_mps: whether `auto` takes Apple's GPU before the CPU.
 
     Raises:
         BackboneError: the name is unknown, or this machine has no such device.
@@ -122,7 +126,7 @@ def resolve_device(device: str = "auto") -> torch.device:
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device("mps" if with_mps and torch.backends.mps.is_available() else "cpu")
     try:
         resolved = torch.device(device)
         torch.zeros(1, device=resolved)
@@ -173,7 +177,8 @@ def load_backbone(
     Args:
         name: `dino_vitb8`, `dino_vits8`, `dino_vitb16`, `dino_vits16`, `embedded` (needs no
             weights), or any other timm ViT as `timm:<name>`.
-        device: `auto` (cuda, else mps, else cpu) or a torch device.
+        device: `auto` (cuda, else mps, else cpu) or a torch device; `embedded` computes on cuda
+            and cpu only.
         dtype: `auto` (bfloat16 where the hardware has it, else float32), `float32`, `bfloat16` or
             `float16`.
         weights: a local `.pth` or `.safetensors` state dict in DINO's or timm's naming; None
@@ -187,9 +192,11 @@ def load_backbone(
             weights do not fit; the message says what to do.
     """
     check_backbone(name, weights)
-    target = resolve_device(device)
+    target = resolve_device(device, with_mps=name != "embedded")
     number_type = resolve_dtype(dtype, target)
     if name == "embedded":
+        if target.type == "mps":
+            raise BackboneError("the embedded backbone cannot compute on mps; use auto or cpu")
         backbone: Backbone = EmbeddedBackbone()
     elif name in DINO_MODELS:
         backbone = _load_dino(name, number_type, weights)

@@ -114,8 +114,8 @@ class Stopwatch:
         """What one run of a piece of work takes."""
         start = time.perf_counter()
         work()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize()
         return time.perf_counter() - start
 
     def measure(self, stage: str, work: Callable[[], object]) -> float:
@@ -198,7 +198,7 @@ def _measure_stages(
     planted = cycle(plant(network, config.image_size // network.patch_size).features)
     watch.measure("prompting to merging", lambda: segment_features(next(planted), config))
     for count in _MASK_COUNTS:
-        masks = _squares(count, network.device)
+        masks = _squares(count, network.features_device)
         work = functools.partial(refine, image.pixels, masks, config)
         watch.measure(_crf_stage(count), work)
     drawn = np.zeros((4, config.image_size, config.image_size), dtype=bool)
@@ -231,16 +231,16 @@ def _measure_peers(
         ratios[stage] = watch.measure(stage, forward) / ours["backbone (keys)"]
     for count in _MASK_COUNTS if importlib.util.find_spec("pydensecrf") else ():
         stage = f"pydensecrf, {count} mask{'s' * (count > 1)}"
-        masks = _squares(count, network.device)
+        masks = _squares(count, network.features_device)
         work = functools.partial(refine, image.pixels, masks, config, "pydensecrf")
         ratios[stage] = watch.measure(stage, work) / ours[_crf_stage(count)]
-    ratios |= _measure_eigenvectors(watch)
+    ratios |= _measure_eigenvectors(watch, network.features_device)
     return ratios
 
 
-def _measure_eigenvectors(watch: Stopwatch) -> dict[str, float]:
+def _measure_eigenvectors(watch: Stopwatch, device: torch.device) -> dict[str, float]:
     """One cut of MaskCut, by our solver and by the dense one of its authors' code."""
-    unit = unit_features(planted_features(768, instances=3).to(watch.device))
+    unit = unit_features(planted_features(768, instances=3).to(device))
     tau = MaskCutConfig().tau
     ours = watch.measure("MaskCut, one eigenvector", lambda: second_eigenvector(unit, tau))
     affinity = torch.where(unit @ unit.T > tau, 1.0, 1e-5).double().cpu().numpy()

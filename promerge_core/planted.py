@@ -71,7 +71,7 @@ class PlantedBackbone(Backbone):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """See `Backbone.forward`."""
         if self.network is not None:
-            self.network(images)
+            self.network(images.to(self.network.device))
         return torch.stack([next(self._turns) for _ in images])
 
 
@@ -80,4 +80,4 @@ def plant(network: Backbone, side: int, instances: Sequence[int] = INSTANCES) ->
     features = torch.stack(
         [planted_features(network.dim, n, seed=seed, side=side) for seed, n in enumerate(instances)]
     )
-    return PlantedBackbone(features.to(network.device), network.patch_size, network)
+    return PlantedBackbone(features.to(network.features_device), network.patch_size, network)

@@ -404,8 +404,11 @@ def test_unknown_number_type_lists_the_known_ones():
 
 
 def test_automatic_choices_are_of_this_machine():
-    device = resolve_device("auto")
-    assert device.type == ("cuda" if torch.cuda.is_available() else device.type)
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    assert resolve_device("auto").type == ("cuda" if cuda else "cpu")
+    expected = "cuda" if cuda else "mps" if mps else "cpu"
+    assert resolve_device("auto", with_mps=True).type == expected
+    assert load_backbone("embedded").device == resolve_device("auto")
     assert resolve_device("cpu") == torch.device("cpu")
     capabilities = torch.cpu.get_capabilities()
     fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
