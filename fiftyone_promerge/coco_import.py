@@ -22,7 +22,7 @@ from pymongo import UpdateOne
 from promerge_core import Mask
 
 from .annotations import IMAGE_ID_FIELD, CocoError, ImageSize
-from .labels import LABEL, mask_to_detection
+from .labels import LABEL, mask_to_detection, relative_box
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,8 @@ def annotation_to_detection(annotation: dict[str, Any], size: ImageSize) -> fo.D
         rle = _annotation_rle(annotation["segmentation"], size, what)
         detection = _mask_detection(rle, size)
     elif bbox is not None:
-        detection = fo.Detection(label=LABEL, bounding_box=_relative_box(bbox, size))
+        box = relative_box(bbox, size.width, size.height)
+        detection = fo.Detection(label=LABEL, bounding_box=box)
     else:
         raise CocoError(f"{what} has neither a segmentation nor a bbox")
     detection.confidence = score
@@ -173,14 +174,9 @@ def _mask_detection(rle: dict[str, Any], size: ImageSize) -> fo.Detection:
     if area == 0:
         # A polygon thinner than a pixel still counts as an object that is not found.
         empty = np.zeros((1, 1), dtype=bool)
-        box = _relative_box([0, 0, 1, 1], size)
+        box = relative_box([0, 0, 1, 1], size.width, size.height)
         return fo.Detection(label=LABEL, bounding_box=box, mask=empty)
     return mask_to_detection(Mask(rle, (x, y, width, height), area, score=1.0))
-
-
-def _relative_box(bbox: list[float], size: ImageSize) -> list[float]:
-    x, y, width, height = bbox
-    return [x / size.width, y / size.height, width / size.width, height / size.height]
 
 
 class LabelWriter:

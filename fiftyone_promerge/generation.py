@@ -71,19 +71,22 @@ def generate_masks(
         return Summary()
     # Images that cannot be read are skipped; any other failure would be that of every image.
     model.skip_unreadable = True
-    with contextlib.ExitStack() as stack:
-        if masks_dir is None and samples.media_type == fomm.IMAGE and not samples._is_generated:
-            model.writer = stack.enter_context(MaskWriter(samples._dataset, label_field))
-            stack.callback(setattr, model, "writer", None)
-        todo.apply_model(
-            model,
-            skip_failures=False,
-            label_field=label_field,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            output_dir=None if masks_dir is None else str(masks_dir),
-            progress=progress,
-        )
+    whole_images = samples.media_type == fomm.IMAGE and not samples._is_generated
+    to_database = whole_images and masks_dir is None
+    writer = MaskWriter(samples._dataset, label_field) if to_database else contextlib.nullcontext()
+    with writer as model.writer:
+        try:
+            todo.apply_model(
+                model,
+                skip_failures=False,
+                label_field=label_field,
+                batch_size=batch_size,
+                num_workers=num_workers,
+                output_dir=None if masks_dir is None else str(masks_dir),
+                progress=progress,
+            )
+        finally:
+            model.writer = None
     return model.summary
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import fiftyone as fo
@@ -23,19 +24,20 @@ def mask_to_detection(mask: Mask, label: str = LABEL) -> fo.Detection:
         mask: a mask of at least one pixel.
         label: the class label.
     """
+    height, width = mask.segmentation["size"]
     return fo.Detection(
         label=label,
-        bounding_box=_relative_box(mask),
+        bounding_box=relative_box(mask.bbox, width, height),
         mask=mask.crop(),
         confidence=mask.score,
         **mask.facts,
     )
 
 
-def _relative_box(mask: Mask) -> list[float]:
-    """FiftyOne's (x, y, width, height), each divided by the image's side."""
-    height, width = mask.segmentation["size"]
-    return [side / whole for side, whole in zip(mask.bbox, (width, height) * 2, strict=True)]
+def relative_box(bbox: Sequence[float], width: int, height: int) -> list[float]:
+    """COCO's (x, y, width, height) in pixels -> FiftyOne's, relative to the image's sides."""
+    x, y, box_width, box_height = bbox
+    return [x / width, y / height, box_width / width, box_height / height]
 
 
 def detection_to_mask(detection: fo.Detection, width: int, height: int) -> np.ndarray:
@@ -101,7 +103,7 @@ def label_document(masks: ImageMasks) -> dict[str, Any]:
         {
             **_detection_template(),
             "_id": ObjectId(),
-            "bounding_box": _relative_box(mask),
+            "bounding_box": relative_box(mask.bbox, masks.width, masks.height),
             "mask": fou.serialize_numpy_array(mask.crop()),
             "confidence": mask.score,
             **mask.facts,

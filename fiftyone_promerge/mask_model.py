@@ -215,14 +215,7 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
             `Detections.reason` where there are none; None for a skipped image, and for all that
             the `writer` writes.
         """
-        readable = [arg for arg in args if not isinstance(arg, SkippedImage)]
-        results = iter(self.predict_prepared([self._prepared(arg) for arg in readable]))
-        found = [None if isinstance(arg, SkippedImage) else next(results) for arg in args]
-        for arg, masks in zip(args, found, strict=True):
-            if masks is None:
-                self.summary.skip(arg)
-            else:
-                self.summary.add(masks)
+        found = self._find(args)
         if self.writer is not None and samples is not None:
             pairs = zip(samples, found, strict=True)
             self.writer.write({sample.id: masks for sample, masks in pairs if masks is not None})
@@ -231,6 +224,21 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
         if self._call is not None and self._patches_field and samples is not None:
             self._write_to_source(self._call, samples, labels)
         return labels
+
+    def _find(self, args: Sequence[Any]) -> list[ImageMasks | None]:
+        """The masks of each image, counted; None for a skipped one."""
+        readable = [arg for arg in args if not isinstance(arg, SkippedImage)]
+        results = iter(self.predict_prepared([self._prepared(arg) for arg in readable]))
+        found: list[ImageMasks | None] = []
+        for arg in args:
+            if isinstance(arg, SkippedImage):
+                self.summary.skip(arg)
+                found.append(None)
+            else:
+                masks = next(results)
+                self.summary.add(masks)
+                found.append(masks)
+        return found
 
     @staticmethod
     def _label(arg: Any, masks: ImageMasks | None) -> fo.Detections | None:

@@ -34,7 +34,6 @@ class PermutohedralLattice:
         vertices, number, counts = sorted_keys.unique_consecutive(
             return_inverse=True, return_counts=True
         )
-        vertex_of = torch.empty_like(order, dtype=torch.int32).scatter_(0, order, number.int())
 
         # One splat group and one blur row more than there are vertices: empty, so zero. It stands
         # for every neighbour that is no vertex.
@@ -43,7 +42,8 @@ class PermutohedralLattice:
         self._blur = _blur_indices(vertices, strides)
         self._blur_offsets = torch.arange(len(vertices) + 1, device=keys.device).int() * 3
         self._blur_weights = positions.new_tensor([1.0, 0.5, 0.5]).repeat(len(vertices) + 1)
-        self._slice_vertices = vertex_of
+        self._slice_vertices = torch.empty_like(number, dtype=torch.int32)
+        self._slice_vertices.scatter_(0, order, number.int())
         self._slice_offsets = torch.arange(points, device=keys.device).int() * (dim + 1)
 
         point_weights = weights / (1 + 2.0**-dim)
@@ -90,7 +90,7 @@ def _embed(positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[in
     climb = torch.tensor([sum(strides) - (dim + 1) * stride for stride in [*strides, 0]])
     climb = climb.to(device=positions.device, dtype=dtype)
 
-    weights = torch.empty(points, dim + 1, device=positions.device)
+    weights = positions.new_empty(points, dim + 1)
     weights[:, 1:] = (offsets[1:] - offsets[:-1]).T
     weights[:, 0] = offsets[0] + (1 - offsets[dim])
 
@@ -99,7 +99,7 @@ def _embed(positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[in
     steps = torch.empty_like(place, dtype=dtype).scatter_(0, place, climb[:, None].expand_as(place))
     keys = torch.empty_like(weights, dtype=dtype)
     key = torch.zeros_like(steps[0])
-    for coordinate, least, stride in zip(base, low, strides, strict=False):
+    for coordinate, least, stride in zip(base[:dim], low, strides, strict=True):
         key.add_((coordinate - least).to(dtype), alpha=stride)
     keys[:, 0] = key
     for r in range(dim):

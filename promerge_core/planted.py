@@ -63,9 +63,10 @@ class PlantedBackbone(Backbone):
         self.name = "planted" if network is None else network.name
         self.patch_size = patch_size
         self.dim = features.shape[1]
+        # Before it holds the network, which stays where it computes.
+        self.to(features.device)
         self.network = network
         self.features = features
-        self.to(features.device)
         self._turns = itertools.cycle(features)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
