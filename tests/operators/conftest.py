@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,23 @@ def photos(make_dataset, photo_files):
         for path in photo_files
     )
     return dataset
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Holds every run of this process at the end of its first batch until it is set."""
+    from promerge_core.generator import MaskGenerator
+
+    gate, generate = threading.Event(), MaskGenerator.generate_prepared
+
+    def held(generator, images):
+        found = generate(generator, images)
+        gate.wait()
+        return found
+
+    monkeypatch.setattr(MaskGenerator, "generate_prepared", held)
+    yield gate
+    gate.set()
 
 
 @pytest.fixture

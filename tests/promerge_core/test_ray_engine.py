@@ -147,8 +147,30 @@ def killed_command(photos, location):
         while not written(location):
             assert process.poll() is None
             time.sleep(0.01)
-        process.kill()
+        family = [psutil.Process(process.pid)]
+        family += family[0].children(recursive=True)
+        for member in family:
+            kill(member)
+    # A worker that still lives could write one more shard after they are counted.
+    while any(map(is_alive, family)):
+        time.sleep(0.01)
     return written(location)
+
+
+def kill(process):
+    """Kills a process; False where it had ended by itself."""
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        return False
+    return True
+
+
+def is_alive(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def kill_workers(location, kills):
@@ -163,9 +185,10 @@ def kill_workers(location, kills):
             for process in psutil.Process().children(recursive=True)
             if (title := work_of(process))
         ]
-        if workers:
-            process, title = random.choice(workers)
-            process.kill()
+        if not workers:
+            continue
+        process, title = random.choice(workers)
+        if kill(process):
             kills.append(title)
             seen = written(location)
 
