@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 from promerge_core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .benchmarks import load_benchmark
-    from .coco_export import export_coco
-    from .coco_import import import_coco
-    from .detector_model import DetectorModel, load_detector
+    from fiftyone_promerge.benchmarks.load import load_benchmark
+    from fiftyone_promerge.coco.exporting import export_coco
+    from fiftyone_promerge.coco.importing import import_coco
+    from fiftyone_promerge.evaluation.run import evaluate
+    from fiftyone_promerge.generation.generate import generate_masks
+    from fiftyone_promerge.models.detector import DetectorModel, load_detector
+    from fiftyone_promerge.models.promerge import ProMergeModel, load_model
+
     from .detectors import train_detector
-    from .evaluation import evaluate
-    from .generation import generate_masks
-    from .model import ProMergeModel, load_model
 
 __all__ = [
     "DetectorModel",
@@ -34,15 +35,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "DetectorModel": "detector_model",
-    "ProMergeModel": "model",
-    "evaluate": "evaluation",
-    "export_coco": "coco_export",
-    "generate_masks": "generation",
-    "import_coco": "coco_import",
-    "load_benchmark": "benchmarks",
-    "load_detector": "detector_model",
-    "load_model": "model",
+    "DetectorModel": "models.detector",
+    "ProMergeModel": "models.promerge",
+    "evaluate": "evaluation.run",
+    "export_coco": "coco.exporting",
+    "generate_masks": "generation.generate",
+    "import_coco": "coco.importing",
+    "load_benchmark": "benchmarks.load",
+    "load_detector": "models.detector",
+    "load_model": "models.promerge",
     "train_detector": "detectors",
 }
 __getattr__ = lazy_names(__name__, _HOMES)

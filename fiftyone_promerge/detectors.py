@@ -10,6 +10,8 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.collections as foc
 
+from fiftyone_promerge.coco.annotations import batches, check_detections_field, read_annotations
+from fiftyone_promerge.generation.generate import FieldError
 from fiftyone_promerge.training import (
     Progress,
     Record,
@@ -19,10 +21,8 @@ from fiftyone_promerge.training import (
     train,
 )
 
-from .annotations import batches, check_detections_field, read_annotations
-from .generation import FieldError
 from .labels import masks_to_detections
-from .runs import package_version
+from .provenance import package_version
 
 
 def train_detector(

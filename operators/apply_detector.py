@@ -7,11 +7,10 @@ from typing import Any
 
 import fiftyone.operators as foo
 
-from fiftyone_promerge.detector_model import load_detector
-
-from .forms import Form, ask_label_field, check_readable
-from .masks_operator import MasksOperator
-from .running import Report
+from fiftyone_promerge.models.detector import load_detector
+from fiftyone_promerge.operators.framework.forms import Form, ask_label_field, check_readable
+from fiftyone_promerge.operators.framework.masks_operator import MasksOperator
+from fiftyone_promerge.operators.framework.running import Report
 
 
 class ApplyDetector(MasksOperator):

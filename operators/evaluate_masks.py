@@ -9,14 +9,13 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.benchmarks import GT_FIELD, published_iou_type
-from fiftyone_promerge.comparison import comparison
-from fiftyone_promerge.evaluation import METRICS, check_fields, evaluate
-from fiftyone_promerge.generation import check_field_name
-
-from .forms import Form, detections_fields, table
-from .run_operator import RunOperator
-from .running import Report, bar_progress
+from fiftyone_promerge.benchmarks.load import GT_FIELD, published_iou_type
+from fiftyone_promerge.evaluation.comparison import comparison
+from fiftyone_promerge.evaluation.run import METRICS, check_fields, evaluate
+from fiftyone_promerge.generation.generate import check_field_name
+from fiftyone_promerge.operators.framework.forms import Form, detections_fields, table
+from fiftyone_promerge.operators.framework.run_operator import RunOperator
+from fiftyone_promerge.operators.framework.running import Report, bar_progress
 
 _PANEL = "model_evaluation_panel_builtin"
 

@@ -8,12 +8,11 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.annotations import check_detections_field
-from fiftyone_promerge.coco_export import export_coco
-
-from .forms import Form, check_output_folder, detections_fields
-from .run_operator import RunOperator
-from .running import Report
+from fiftyone_promerge.coco.annotations import check_detections_field
+from fiftyone_promerge.coco.exporting import export_coco
+from fiftyone_promerge.operators.framework.forms import Form, check_output_folder, detections_fields
+from fiftyone_promerge.operators.framework.run_operator import RunOperator
+from fiftyone_promerge.operators.framework.running import Report
 
 
 class ExportCoco(RunOperator):

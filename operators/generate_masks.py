@@ -9,15 +9,14 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.generation import check_same_parameters
-from fiftyone_promerge.model import load_model
-from fiftyone_promerge.runs import run_record
-from promerge_core.backbones import check_backbone
-from promerge_core.catalog import BACKBONES, METHODS, method_config
-
-from .forms import Form, ask_label_field, check_output_folder
-from .masks_operator import MasksOperator
-from .running import Report
+from fiftyone_promerge.generation.generate import check_same_parameters
+from fiftyone_promerge.models.promerge import load_model
+from fiftyone_promerge.operators.framework.forms import Form, ask_label_field, check_output_folder
+from fiftyone_promerge.operators.framework.masks_operator import MasksOperator
+from fiftyone_promerge.operators.framework.running import Report
+from fiftyone_promerge.provenance import run_record
+from promerge_core.backbones.loading import check_backbone
+from promerge_core.registry import BACKBONES, METHODS, method_config
 
 _LABELS = {"promerge": "ProMerge", "maskcut": "MaskCut"}
 _MAIN = {

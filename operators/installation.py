@@ -10,7 +10,7 @@ import fiftyone.operators as foo
 import fiftyone.plugins as fop
 import yaml
 
-from fiftyone_promerge.runs import package_version
+from fiftyone_promerge.provenance import package_version
 
 from .registry import OPERATORS
 

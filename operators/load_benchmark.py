@@ -10,11 +10,10 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.benchmarks import BENCHMARKS, GT_FIELD, load_benchmark, where_to_get
-
-from .forms import Form, check_readable
-from .run_operator import RunOperator
-from .running import Report
+from fiftyone_promerge.benchmarks.load import BENCHMARKS, GT_FIELD, load_benchmark, where_to_get
+from fiftyone_promerge.operators.framework.forms import Form, check_readable
+from fiftyone_promerge.operators.framework.run_operator import RunOperator
+from fiftyone_promerge.operators.framework.running import Report
 
 
 class LoadBenchmark(RunOperator):

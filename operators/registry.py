@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fiftyone.operators as foo
 
+from fiftyone_promerge.operators.inspector.panel import Inspector
+
 from .apply_detector import ApplyDetector
 from .evaluate_masks import EvaluateMasks
 from .export_coco import ExportCoco
 from .generate_masks import GenerateMasks
-from .inspector import Inspector
 from .load_benchmark import LoadBenchmark
 from .stop_run import StopRun
 from .train_detector import TrainDetector

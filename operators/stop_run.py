@@ -7,8 +7,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from .forms import Form
-from .running import RUNS
+from fiftyone_promerge.operators.framework.forms import Form
+from fiftyone_promerge.operators.framework.running import RUNS
 
 
 class StopRun(foo.Operator):

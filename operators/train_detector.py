@@ -11,14 +11,18 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.annotations import check_detections_field
+from fiftyone_promerge.coco.annotations import check_detections_field
 from fiftyone_promerge.detectors import train_detector
+from fiftyone_promerge.operators.framework.forms import (
+    Form,
+    check_output_folder,
+    check_readable,
+    detections_fields,
+)
+from fiftyone_promerge.operators.framework.run_operator import RunOperator
+from fiftyone_promerge.operators.framework.running import Report
 from fiftyone_promerge.training import ENGINES, RECIPES, read_checkpoint
 from promerge_core import PromergeError
-
-from .forms import Form, check_output_folder, check_readable, detections_fields
-from .run_operator import RunOperator
-from .running import Report
 
 _RECIPES = {
     "promerge_plus": "ProMerge+: one round",

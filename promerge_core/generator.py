@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .backbone import Backbone
+from promerge_core.backbones.base import Backbone
+from promerge_core.masks.mask import Mask, masks_from_arrays, resize_masks
+from promerge_core.refinement.refine import refine_batch
+from promerge_core.stages.pipeline import NoMasks, Stages, segment_batch
+from promerge_core.stages.scoring import SCORES
+
 from .config import ConfigError, ProMergeConfig, RefinementConfig
 from .images import PreparedImage, prepare_image
-from .masks import Mask, masks_from_arrays, resize_masks
-from .refinement import refine_batch
-from .scoring import SCORES
-from .stages import NoMasks, Stages, segment_batch
 from .timing import Timer
 
 

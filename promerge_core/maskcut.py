@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from .backbone import Backbone
+from promerge_core.backbones.base import Backbone
+from promerge_core.masks.mask import connected_components, mask_iou
+from promerge_core.stages.pipeline import NoMasks
+from promerge_core.stages.prompting import unit_features
+
 from .config import MaskCutConfig
 from .generator import Found, MaskGenerator
-from .masks import connected_components, mask_iou
-from .prompting import unit_features
-from .stages import NoMasks
 
 _WEAK = 1e-5
 _MAX_OVERLAP = 0.5

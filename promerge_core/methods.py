@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 
-from .backbone import Backbone
-from .catalog import METHODS
+from promerge_core.backbones.base import Backbone
+
 from .config import RefinementConfig
 from .generator import MaskGenerator
+from .registry import METHODS
 
 
 def build_generator(method: str, backbone: Backbone, config: RefinementConfig) -> MaskGenerator:

@@ -7,11 +7,24 @@ from typing import TYPE_CHECKING
 from promerge_core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .checkpoint import read_checkpoint
-    from .engine import ENGINES, Detector, TrainingError, TrainingStoppedError, World
+    from fiftyone_promerge.training.checkpoints.checkpoint import read_checkpoint
+    from fiftyone_promerge.training.data.records import Record, mask_from_rle
+    from fiftyone_promerge.training.engines.base import (
+        ENGINES,
+        Detector,
+        TrainingError,
+        TrainingStoppedError,
+        World,
+    )
+    from fiftyone_promerge.training.run.train import (
+        Progress,
+        label_records,
+        load,
+        loss_curve,
+        train,
+    )
+
     from .recipes import RECIPES
-    from .records import Record, mask_from_rle
-    from .run import Progress, label_records, load, loss_curve, train
 
 __all__ = [
     "ENGINES",
@@ -31,19 +44,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ENGINES": "engine",
+    "ENGINES": "engines.base",
     "RECIPES": "recipes",
-    "Detector": "engine",
-    "Progress": "run",
-    "Record": "records",
-    "TrainingError": "engine",
-    "TrainingStoppedError": "engine",
-    "World": "engine",
-    "label_records": "run",
-    "load": "run",
-    "loss_curve": "run",
-    "mask_from_rle": "records",
-    "read_checkpoint": "checkpoint",
-    "train": "run",
+    "Detector": "engines.base",
+    "Progress": "run.train",
+    "Record": "data.records",
+    "TrainingError": "engines.base",
+    "TrainingStoppedError": "engines.base",
+    "World": "engines.base",
+    "label_records": "run.train",
+    "load": "run.train",
+    "loss_curve": "run.train",
+    "mask_from_rle": "data.records",
+    "read_checkpoint": "checkpoints.checkpoint",
+    "train": "run.train",
 }
 __getattr__ = lazy_names(__name__, _HOMES)

@@ -13,11 +13,10 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader, Dataset
 
+from fiftyone_promerge.training.data.records import Record, RecordFile, write_records
+from fiftyone_promerge.training.data.samples import open_record
+from fiftyone_promerge.training.engines.base import Detector, TrainingStoppedError, World
 from promerge_core import ImageError, Mask
-
-from .engine import Detector, TrainingStoppedError, World
-from .records import Record, RecordFile, write_records
-from .samples import open_record
 
 _CHUNK = 500
 _BATCH_SIZE = 4

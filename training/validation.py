@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from fiftyone_promerge.training.data.records import Record
 from promerge_core import Mask
-
-from .records import Record
 
 
 def average_precision(

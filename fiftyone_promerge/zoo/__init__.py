@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fiftyone.operators import types
 
-    from fiftyone_promerge.model import ProMergeModel
+    from fiftyone_promerge.models.promerge import ProMergeModel
 
 if importlib.util.find_spec("fiftyone_promerge") is None:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "_site"))
@@ -34,7 +34,7 @@ def download_model(model_name: str, model_path: str) -> None:
     Raises:
         BackboneError: the hub cannot be reached; the message says which file to bring.
     """
-    from promerge_core.backbones import download_weights
+    from promerge_core.backbones.loading import download_weights
 
     _, backbone = MODELS[model_name]
     if backbone == "embedded":
@@ -62,8 +62,8 @@ def load_model(model_name: str, model_path: str, **kwargs: Any) -> ProMergeModel
 
 def resolve_input(model_name: str, ctx: Any) -> types.Property:
     """The parameters of a model's method as a form."""
-    from fiftyone_promerge.operators.forms import Form
-    from promerge_core.catalog import METHODS
+    from fiftyone_promerge.operators.framework.forms import Form
+    from promerge_core.registry import METHODS
 
     method, _ = MODELS[model_name]
     form = Form(ctx)

@@ -172,9 +172,9 @@ def test_torchrun_needs_the_database_in_its_first_process_alone(dataset, tmp_pat
 @pytest.fixture
 def checkpoint(tmp_path):
     """A detector with its initial weights, whose second image is brighter than it has seen."""
-    from fiftyone_promerge.training.checkpoint import Checkpoint, save_checkpoint
+    from fiftyone_promerge.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
+    from fiftyone_promerge.training.engines.torchvision.model import MaskRCNN
     from fiftyone_promerge.training.recipes import RECIPES
-    from fiftyone_promerge.training.torchvision_model import MaskRCNN
 
     recipe = RECIPES["tiny"]
     torch.manual_seed(0)
@@ -199,12 +199,12 @@ def test_a_broken_image_is_skipped_and_the_others_are_not(dataset, checkpoint, b
 
 def test_a_field_of_another_detector_is_not_mixed_with(dataset, checkpoint, one_thread, tmp_path):
     import fiftyone_promerge as fop
-    from fiftyone_promerge.generation import FieldError
+    from fiftyone_promerge.generation.generate import FieldError
 
     model = fop.load_detector(checkpoint, device="cpu")
     fop.generate_masks(dataset[:2], model, "found", num_workers=0)
     assert fop.generate_masks(dataset[:2], model, "found", num_workers=0).images == 0
-    from fiftyone_promerge.training.checkpoint import read_checkpoint, save_checkpoint
+    from fiftyone_promerge.training.checkpoints.checkpoint import read_checkpoint, save_checkpoint
 
     changed = dataclasses.replace(read_checkpoint(checkpoint), metrics={"AP": 1.0})
     save_checkpoint(checkpoint, changed)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from promerge_core.masks import masks_from_arrays
+from promerge_core.masks.mask import masks_from_arrays
 
 SIDES = [1, 2, 3, 7, 33, 240, 477, 480, 640, 1023]
 LARGE = [(4096, 4096), (4096, 3), (5, 12000), (2731, 4095)]

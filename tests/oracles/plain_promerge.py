@@ -16,7 +16,7 @@ import torch
 from scipy import ndimage
 
 from promerge_core import ProMergeConfig, segment_features
-from promerge_core.planted import INSTANCES, planted_features
+from promerge_core.profile.planted import INSTANCES, planted_features
 
 
 def plain_proposals(features, config):

@@ -1,0 +1,1 @@
+"""The six benchmarks of the ProMerge paper."""

@@ -1,0 +1,329 @@
+"""The six benchmarks of the ProMerge paper as FiftyOne datasets.
+
+None is downloaded but COCO 2017: their images come under licences of their own, some after
+signing up. `BENCHMARKS` says where everything is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import fiftyone as fo
+import fiftyone.zoo as foz
+
+from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD, CocoError, ImageSize
+from fiftyone_promerge.coco.importing import (
+    CocoFile,
+    LabelWriter,
+    UniqueIds,
+    annotation_to_detection,
+)
+from promerge_core import PromergeError
+
+logger = logging.getLogger(__name__)
+
+GT_FIELD = "ground_truth"
+
+
+class BenchmarkError(PromergeError):
+    """A benchmark's files are not there, or its name is not known."""
+
+
+class Benchmark(NamedTuple):
+    """Where a benchmark's files are and under which terms.
+
+    Attributes:
+        title: its usual name.
+        images: what to download, and from where.
+        annotations: URL of the class-agnostic annotation file that the paper uses.
+        licence: terms of the images and annotations.
+        sign_up: whether the images need an account or an agreement.
+        has_masks: whether the annotations have masks; else boxes alone can be evaluated.
+        folders: folders under `images_dir` in which the images may lie.
+    """
+
+    title: str
+    images: str
+    annotations: str
+    licence: str
+    sign_up: bool
+    has_masks: bool
+    folders: tuple[str, ...] = ()
+
+
+_CUTLER = "http://dl.fbaipublicfiles.com/cutler"
+_PROMERGE = "https://www.robots.ox.ac.uk/~vgg/research/promerge/shared_files"
+_COCO_TERMS = "annotations CC BY 4.0; images under their owners' Flickr terms"
+
+BENCHMARKS = {
+    "coco2017": Benchmark(
+        "COCO 2017 val",
+        "http://images.cocodataset.org/zips/val2017.zip (5,000 images, 1 GB)",
+        f"{_CUTLER}/coco/coco_cls_agnostic_instances_val2017.json",
+        _COCO_TERMS,
+        sign_up=False,
+        has_masks=True,
+        folders=("val2017",),
+    ),
+    "coco20k": Benchmark(
+        "COCO 20K",
+        "http://images.cocodataset.org/zips/train2014.zip (13 GB) and val2014.zip there (6 GB)",
+        f"{_CUTLER}/coco/coco20k_trainval_gt.json",
+        _COCO_TERMS,
+        sign_up=False,
+        has_masks=True,
+        folders=("train2014", "val2014"),
+    ),
+    "lvis": Benchmark(
+        "LVIS v1 val",
+        "http://images.cocodataset.org/zips/val2017.zip (1 GB) and train2017.zip there (18 GB)",
+        f"{_CUTLER}/coco/lvis1.0_cocofied_val_cls_agnostic.json",
+        _COCO_TERMS,
+        sign_up=False,
+        has_masks=True,
+        folders=("val2017", "train2017"),
+    ),
+    "kitti": Benchmark(
+        "KITTI object detection",
+        "https://www.cvlibs.net/datasets/kitti/eval_object.php?obj_benchmark=2d (left color "
+        "images, 12 GB)",
+        f"{_CUTLER}/kitti/trainval_cls_agnostic.json",
+        "CC BY-NC-SA 3.0",
+        sign_up=True,
+        has_masks=False,
+        folders=("JPEGImages", "training/image_2"),
+    ),
+    "objects365": Benchmark(
+        "Objects365 v2 val",
+        "https://www.objects365.org/download.html (patches 16 to 40 of the validation set)",
+        f"{_PROMERGE}/objects365_16-40.json",
+        "see https://www.objects365.org",
+        sign_up=True,
+        has_masks=False,
+        folders=("val",),
+    ),
+    "sa1b": Benchmark(
+        "SA-1B (one of its archives)",
+        "https://ai.meta.com/datasets/segment-anything-downloads/",
+        f"{_PROMERGE}/sa1b.json",
+        "SA-1B Dataset Research License",
+        sign_up=True,
+        has_masks=True,
+    ),
+}
+
+
+class _Annotations(Protocol):
+    """Where images and annotations are read from, one by one."""
+
+    path: Path
+
+    def images(self) -> Iterator[dict[str, Any]]: ...
+
+    def annotations(self) -> Iterator[dict[str, Any]]: ...
+
+    def categories(self) -> dict[int, str]: ...
+
+
+class Sa1bFolder:
+    """SA-1B as it is distributed: one json an image, in a folder.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def images(self) -> Iterator[dict[str, Any]]:
+        """Every image, with COCO's keys."""
+        for content in self._files():
+            yield content["image"] | {"id": content["image"]["image_id"]}
+
+    def annotations(self) -> Iterator[dict[str, Any]]:
+        """Every annotation, with COCO's keys."""
+        for content in self._files():
+            for annotation in content["annotations"]:
+                yield annotation | {"image_id": content["image"]["image_id"]}
+
+    def categories(self) -> dict[int, str]:
+        """None: SA-1B has no classes."""
+        return {}
+
+    def _files(self) -> Iterator[dict[str, Any]]:
+        for path in sorted(self.path.glob("*.json")):
+            try:
+                content = json.loads(path.read_bytes())
+            except ValueError as error:
+                raise CocoError(f"{path} is not valid JSON: {error}") from error
+            if not isinstance(content, dict) or not {"image", "annotations"} <= content.keys():
+                raise CocoError(f"{path} is not an SA-1B file: it has no image and annotations")
+            yield content
+
+
+def load_benchmark(
+    name: str,
+    images_dir: str | os.PathLike[str] | None = None,
+    annotations: str | os.PathLike[str] | None = None,
+    dataset_name: str | None = None,
+) -> fo.Dataset:
+    """Loads one of the paper's benchmarks as a dataset with a field `ground_truth`.
+
+    The ground truth has the one class `object`; where the file knows classes, a label's is its
+    attribute `category`. COCO's image ids, boxes, areas and crowds are kept for the evaluation.
+    Images that are missing are left out and listed in `dataset.info["missing_images"]`. The
+    annotation file is streamed.
+
+    Args:
+        name: coco2017, coco20k, lvis, kitti, objects365 or sa1b.
+        images_dir: the folder of the images, or the one above it. Only for coco2017 both this
+            and `annotations` may be left out: FiftyOne's zoo then downloads them.
+        annotations: the COCO file of `BENCHMARKS[name].annotations`, or another of these images;
+            for sa1b also a folder of SA-1B's own files.
+        dataset_name: name of the dataset; by default the benchmark's.
+
+    Raises:
+        BenchmarkError: the name is not known, the dataset exists, or files are missing.
+        CocoError: something in the annotation file is wrong.
+    """
+    if name not in BENCHMARKS:
+        raise BenchmarkError(f"There is no benchmark '{name}': choose from {', '.join(BENCHMARKS)}")
+    dataset_name = dataset_name or name
+    if fo.dataset_exists(dataset_name):
+        raise BenchmarkError(f"A dataset '{dataset_name}' exists already: choose another name")
+    if name == "coco2017" and images_dir is None and annotations is None:
+        images_dir, annotations = _download_coco2017()
+    folder, source = _source(name, images_dir, annotations)
+    dataset = fo.Dataset(dataset_name)
+    try:
+        _fill(dataset, name, folder, source)
+    except BaseException:
+        dataset.delete()
+        raise
+    return dataset
+
+
+def where_to_get(name: str) -> str:
+    """One paragraph on where a benchmark's images and annotations are and what they ask for."""
+    benchmark = BENCHMARKS[name]
+    sign_up = " after signing up" if benchmark.sign_up else ""
+    return (
+        f"{benchmark.title}: images{sign_up} from {benchmark.images}; annotations from "
+        f"{benchmark.annotations}; licence: {benchmark.licence}."
+    )
+
+
+def published_iou_type(name: str) -> Literal["segm", "bbox"]:
+    """What the published numbers of a benchmark compare: masks where it has them, else boxes."""
+    return "segm" if BENCHMARKS[name].has_masks else "bbox"
+
+
+def _download_coco2017() -> tuple[Path, Path]:
+    _, folder = foz.download_zoo_dataset("coco-2017", split="validation")
+    split = Path(folder)
+    if split.name != "validation":
+        split = split / "validation"
+    return split / "data", split / "labels.json"
+
+
+def _source(
+    name: str,
+    images_dir: str | os.PathLike[str] | None,
+    annotations: str | os.PathLike[str] | None,
+) -> tuple[Path, _Annotations]:
+    if images_dir is None or annotations is None:
+        raise BenchmarkError(f"images_dir and annotations are both needed. {where_to_get(name)}")
+    folder, path = Path(images_dir), Path(annotations)
+    if not folder.is_dir():
+        raise BenchmarkError(f"There is no folder {folder}. {where_to_get(name)}")
+    if path.is_dir() and name == "sa1b":
+        return folder, Sa1bFolder(path)
+    if not path.is_file():
+        raise BenchmarkError(f"There is no file {path}. {where_to_get(name)}")
+    return folder, CocoFile(path)
+
+
+def _fill(dataset: fo.Dataset, name: str, folder: Path, source: _Annotations) -> None:
+    targets, missing = _add_images(dataset, name, folder, source)
+    if not targets:
+        raise BenchmarkError(
+            f"None of the {len(missing)} images of {source.path} is in {folder}. "
+            f"{where_to_get(name)}"
+        )
+    dataset.info = {"benchmark": name, "missing_images": missing}
+    dataset.save()
+    if missing:
+        logger.warning(
+            "%d of %d images are missing, first %s; all in dataset.info['missing_images']",
+            len(missing),
+            len(missing) + len(targets),
+            missing[0],
+        )
+    categories = source.categories()
+    ids = UniqueIds(f"Annotations of {source.path}")
+    with LabelWriter(dataset, GT_FIELD) as writer:
+        for annotation in source.annotations():
+            ids.add(annotation["id"])
+            target = targets.get(annotation["image_id"])
+            if target is None:
+                continue
+            sample_id, size = target
+            detection = annotation_to_detection(annotation, size)
+            if categories:
+                detection["category"] = categories[annotation["category_id"]]
+            writer.add(sample_id, detection)
+    ids.check()
+    dataset.reload()
+
+
+def _add_images(
+    dataset: fo.Dataset, name: str, folder: Path, source: _Annotations
+) -> tuple[dict[int, tuple[str, ImageSize]], list[str]]:
+    """Adds the images that are there; their targets by COCO id, and the names of the others."""
+    folders = [folder, *(folder / sub for sub in BENCHMARKS[name].folders)]
+    missing: list[str] = []
+    ids = UniqueIds(f"Images of {source.path}")
+    image_ids: list[int] = []
+    sizes: list[ImageSize] = []
+
+    def samples() -> Iterator[fo.Sample]:
+        for image in source.images():
+            ids.add(image["id"])
+            file_name = _safe_name(image, source.path)
+            path = _find(folders, file_name)
+            if path is None:
+                missing.append(file_name)
+                continue
+            image_ids.append(image["id"])
+            sizes.append(ImageSize(image["width"], image["height"]))
+            yield fo.Sample(
+                filepath=str(path),
+                metadata=fo.ImageMetadata(width=image["width"], height=image["height"]),
+                **{IMAGE_ID_FIELD: image["id"]},
+            )
+
+    sample_ids = dataset.add_samples(samples(), num_samples=0, progress=False)
+    ids.check()
+    return dict(zip(image_ids, zip(sample_ids, sizes, strict=True), strict=True)), missing
+
+
+def _safe_name(image: dict[str, Any], path: Path) -> str:
+    """The image's relative path, which must not lead out of the folder of images."""
+    # LVIS has no file names, but its URLs end in COCO's.
+    name = image.get("file_name") or str(image.get("coco_url", "")).rpartition("/")[2]
+    normal = Path(os.path.normpath(name))
+    if not name or normal.is_absolute() or normal.parts[0] == os.pardir:
+        raise CocoError(f"{path}: image {image['id']} has the path {name!r} outside images_dir")
+    return str(normal)
+
+
+def _find(folders: list[Path], file_name: str) -> Path | None:
+    """The first place where the image is, under its path or its bare name."""
+    base = Path(file_name).name
+    places = [folders[0] / file_name, *(folder / base for folder in folders)]
+    return next((place for place in places if place.is_file()), None)

@@ -1,0 +1,5 @@
+"""The command `promerge`."""
+
+from .command import main
+
+__all__ = ["main"]

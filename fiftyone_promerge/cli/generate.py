@@ -1,0 +1,316 @@
+"""The command `promerge generate`."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import rich_click as click
+from click.core import ParameterSource
+from rich.console import Console
+from tqdm import tqdm
+
+from promerge_core.registry import method_config
+from promerge_core.runs.sources import ImageEntry, RunError, coco_images, find_images, is_url
+
+from .options import (
+    backbone_options,
+    batch_size_option,
+    method_options,
+    method_parameters,
+    overwrite_option,
+    workers_option,
+)
+from .report import print_summary
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+
+    from promerge_core import Summary
+
+console = Console()
+
+# What only one of the engines takes.
+_ENGINE_FLAGS = {
+    "local": ("dataset", "field", "masks_dir", "workers", "device"),
+    "ray": ("shard_size", "concurrency", "num_gpus"),
+}
+
+
+class Source(NamedTuple):
+    """What a user wants masks for.
+
+    Attributes:
+        entries: the images, or None for those of a FiftyOne dataset.
+        root: folder or URL that the images' names are relative to.
+        name: name for a dataset.
+    """
+
+    entries: list[ImageEntry] | None
+    root: str
+    name: str
+
+
+@click.command()
+@click.argument("source")
+@click.option("--dataset", help="FiftyOne dataset to write to; by default named as the folder.")
+@click.option(
+    "--output",
+    help="COCO json to write; without --dataset, no FiftyOne dataset is made. With --engine ray: "
+    "folder or URL of the shards.",
+)
+@click.option(
+    "--images-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Where the images of a COCO json lie; by default beside it.",
+)
+@click.option("--field", help="Field of the dataset; by default named as the method.")
+@click.option(
+    "--masks-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write masks as PNG files there instead of into the database.",
+)
+@batch_size_option(default=8)
+@workers_option
+@click.option(
+    "--engine",
+    type=click.Choice(list(_ENGINE_FLAGS)),
+    default="local",
+    show_default=True,
+    help="ray: all cores of this machine, or the cluster at RAY_ADDRESS; see docs/cluster.md.",
+)
+@click.option(
+    "--shard-size",
+    type=click.IntRange(1, 1_000_000),
+    default=128,
+    show_default=True,
+    help="Images in a shard.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    help="Generators that work at once; by default as many as there is room for.",
+)
+@click.option(
+    "--num-gpus",
+    type=click.FloatRange(0, 64),
+    help="GPUs of each, also fractions; by default 1 where there are any.",
+)
+@overwrite_option
+@backbone_options(default="dino_vitb8")
+@method_options
+@click.pass_context
+def generate(context: click.Context, source: str, output: str | None, **flags: Any) -> None:
+    """Make masks for SOURCE: a folder, a glob, a COCO json, a URL or a FiftyOne dataset.
+
+    The masks go into a FiftyOne dataset, into a COCO json, or into both; with --engine ray into
+    a folder of Parquet shards, which `promerge import` and `promerge export` read. A run that was
+    stopped goes on where it was when the same command is given again.
+    """
+    _check_engine(context)
+    parameters = method_parameters(context)
+    found = _source(source, flags["images_dir"])
+    if flags["engine"] == "ray":
+        summary = _generate_shards(found, output, flags, parameters)
+    elif is_url(found.root):
+        raise RunError(f"{source} is a URL, which only --engine ray reads")
+    elif found.entries is not None and output is not None and flags["dataset"] is None:
+        summary = _generate_json(found.entries, Path(output), flags, parameters)
+    else:
+        name = flags["dataset"] or found.name
+        path = None if output is None else Path(output)
+        summary = _generate_dataset(found.entries, name, path, flags, parameters)
+    print_summary(summary, console)
+    if summary.skipped and not summary.images:
+        raise RunError(f"none of the {len(summary.skipped)} images could be read")
+
+
+def _check_engine(context: click.Context) -> None:
+    """Raises UsageError where a flag of the other engine was given."""
+    engine = context.params["engine"]
+    for other, names in _ENGINE_FLAGS.items():
+        for name in names:
+            source = context.get_parameter_source(name)
+            if other != engine and source is ParameterSource.COMMANDLINE:
+                flag = "--" + name.replace("_", "-")
+                raise click.UsageError(f"{flag} is not for the engine {engine}")
+
+
+def _source(source: str, images_dir: Path | None) -> Source:
+    path = Path(source)
+    if is_url(source):
+        from promerge_core.runs.storage import find_remote_images
+
+        return Source(find_remote_images(source), source, source.rstrip("/").rsplit("/", 1)[-1])
+    if path.is_dir():
+        return Source(find_images(path), source, path.resolve().name)
+    if path.is_file() and path.suffix.lower() == ".json":
+        root = images_dir or path.parent
+        return Source(coco_images(path, root), str(root), path.stem)
+    if path.is_file():
+        return Source([ImageEntry(1, path.name, path)], str(path.parent), path.stem)
+    if glob.has_magic(source):
+        return _glob_source(source)
+    import fiftyone as fo
+
+    if not fo.dataset_exists(source):
+        raise RunError(f"there is no folder, file, glob match or FiftyOne dataset {source!r}")
+    return Source(None, "", source)
+
+
+def _glob_source(pattern: str) -> Source:
+    # Path.glob takes no absolute patterns.
+    found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
+    files = [name for name in found if name.is_file()]
+    if not files:
+        raise RunError(f"no file matches {pattern}")
+    root = Path(os.path.commonpath([name.parent for name in files]))
+    entries = [
+        ImageEntry(number, name.relative_to(root).as_posix(), name)
+        for number, name in enumerate(files, start=1)
+    ]
+    return Source(entries, str(root), root.resolve().name)
+
+
+def _generate_shards(
+    source: Source, output: str | None, flags: dict[str, Any], parameters: dict[str, Any]
+) -> Summary:
+    from promerge_core.runs.ray_run import GeneratorSettings, RayRun
+    from promerge_core.runs.shards import ShardFolder
+
+    if source.entries is None:
+        raise RunError("the engine ray reads a folder, a glob, a COCO json or a URL, no dataset")
+    if output is None:
+        raise RunError("the engine ray writes shards: name their folder or URL with --output")
+    weights = flags["weights"]
+    settings = GeneratorSettings(
+        flags["method"],
+        method_config(flags["method"], parameters),
+        flags["backbone"],
+        weights and str(Path(weights).resolve()),
+        _file_digest(weights),
+        flags["dtype"],
+    )
+    root = source.root if is_url(source.root) else str(Path(source.root).absolute())
+    run = RayRun(
+        ShardFolder(output),
+        root,
+        source.entries,
+        settings,
+        flags["batch_size"],
+        flags["shard_size"],
+    )
+    with tqdm(total=len(source.entries), unit="image") as bar:
+        summary = run.run(flags["concurrency"], flags["num_gpus"], flags["overwrite"], bar.update)
+    console.print(f"Shards are in {output}", highlight=False)
+    return summary
+
+
+def _generate_json(
+    entries: list[ImageEntry], output: Path, flags: dict[str, Any], parameters: dict[str, Any]
+) -> Summary:
+    from promerge_core import load_backbone
+    from promerge_core.methods import build_generator
+    from promerge_core.runs.local_run import CocoRun
+
+    config = method_config(flags["method"], parameters)
+    if output.is_dir():
+        raise RunError(f"{output} is a folder; name the COCO json to write")
+    if not output.parent.is_dir():
+        raise RunError(f"there is no folder {output.parent} to write {output.name} into")
+    backbone = load_backbone(flags["backbone"], flags["device"], flags["dtype"], flags["weights"])
+    settings = {
+        "method": flags["method"],
+        "backbone": flags["backbone"],
+        "weights": _file_digest(flags["weights"]),
+        "dtype": flags["dtype"],
+        "device": backbone.device.type,
+    }
+    generator = build_generator(flags["method"], backbone, config)
+    run = CocoRun(generator, entries, output, settings, flags["batch_size"])
+    if flags["overwrite"]:
+        run.discard()
+    if run.is_complete():
+        console.print(f"{output} is complete already; --overwrite makes it anew", highlight=False)
+        return run.read_summary()
+    with tqdm(total=len(entries), unit="image") as bar:
+        summary = run.run(flags["workers"], bar.update)
+    console.print(f"Masks are in {output}", highlight=False)
+    return summary
+
+
+def _file_digest(path: str | None) -> str | None:
+    if path is None:
+        return None
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _generate_dataset(
+    entries: list[ImageEntry] | None,
+    name: str,
+    output: Path | None,
+    flags: dict[str, Any],
+    parameters: dict[str, Any],
+) -> Summary:
+    from fiftyone_promerge.coco.exporting import export_coco
+    from fiftyone_promerge.generation.generate import check_field_name, generate_masks
+    from fiftyone_promerge.models.promerge import load_model
+
+    field = flags["field"] or flags["method"]
+    check_field_name(field)
+    model = load_model(
+        flags["backbone"],
+        flags["method"],
+        weights=flags["weights"],
+        device=flags["device"],
+        dtype=flags["dtype"],
+        **parameters,
+    )
+    dataset = _open_dataset(name, entries, is_default=flags["dataset"] is None)
+    summary = generate_masks(
+        dataset,
+        model,
+        field,
+        batch_size=flags["batch_size"],
+        num_workers=flags["workers"],
+        overwrite=flags["overwrite"],
+        masks_dir=flags["masks_dir"],
+    )
+    already = len(dataset) - summary.images - len(summary.skipped)
+    if already:
+        console.print(f"{already} images had masks already; --overwrite makes them anew")
+    console.print(f"Masks are in the field {field} of the FiftyOne dataset {name}")
+    if output is not None:
+        done = dataset.exists(field)
+        done.compute_metadata()
+        export_coco(done, field, output)
+        console.print(f"and in {output}", highlight=False)
+    return summary
+
+
+def _open_dataset(name: str, entries: list[ImageEntry] | None, is_default: bool) -> fo.Dataset:
+    """The dataset of that name, with a sample for each entry."""
+    import fiftyone as fo
+
+    if fo.dataset_exists(name):
+        dataset = fo.load_dataset(name)
+    else:
+        dataset = fo.Dataset(name, persistent=True)
+    if entries is None:
+        return dataset
+    wanted = {str(entry.path.resolve()): entry.id for entry in entries}
+    present = set(dataset.values("filepath"))
+    if is_default and not present <= set(wanted):
+        raise RunError(
+            f"there is a FiftyOne dataset {name!r} already, with other images; "
+            f"name the one to write to with --dataset"
+        )
+    dataset.add_samples(
+        fo.Sample(filepath=path, coco_id=number)
+        for path, number in wanted.items()
+        if path not in present
+    )
+    return dataset

@@ -1,0 +1,1 @@
+"""Labels of a dataset as COCO annotations, and COCO files in and out."""

@@ -1,0 +1,1 @@
+"""COCO AP and AR as FiftyOne evaluation runs."""

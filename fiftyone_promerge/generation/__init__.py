@@ -1,0 +1,1 @@
+"""Masks into a field of a dataset."""

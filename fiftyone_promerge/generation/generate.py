@@ -1,0 +1,148 @@
+"""Masks for a dataset: `apply_model` with checks, resume and overwrite."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.collections as foc
+import fiftyone.core.fields as fof
+import fiftyone.core.media as fomm
+
+from fiftyone_promerge.models.mask_model import MaskModel
+from fiftyone_promerge.provenance import flatten_record, recorded_parameters
+from promerge_core import PromergeError, Summary
+
+from .writing import MaskWriter
+
+
+class FieldError(PromergeError):
+    """A label field cannot hold the masks; the message says why and what to do."""
+
+
+def generate_masks(
+    samples: foc.SampleCollection,
+    model: MaskModel,
+    label_field: str = "promerge",
+    *,
+    batch_size: int = 8,
+    num_workers: int | None = None,
+    overwrite: bool = False,
+    masks_dir: str | Path | None = None,
+    progress: bool | Callable[..., None] | None = None,
+) -> Summary:
+    """Writes masks into a field of a dataset or view, and resumes where an earlier run stopped.
+
+    Samples that have the field already are left alone, unless another sample of their batch lacks
+    it: a batch is always computed whole, so a run that was stopped and resumed gives the same
+    masks as an undisturbed one.
+
+    Args:
+        samples: an image dataset or view.
+        model: makes the masks.
+        label_field: the field to write.
+        batch_size: images in a batch of the backbone.
+        num_workers: processes that read images; None is FiftyOne's default.
+        overwrite: do all samples anew, whatever the field holds.
+        masks_dir: write masks as PNG files there instead of into the database.
+        progress: as in `apply_model`.
+
+    Returns:
+        what was done; an image that was left alone is not counted.
+
+    Raises:
+        FieldError: the field is reserved or of another type, or holds masks that were made with
+            other parameters.
+        PromergeError: the model fails, as with broken weights; what was done is kept.
+    """
+    check_label_field(samples, label_field)
+    todo = samples
+    if samples.has_field(label_field):
+        if overwrite:
+            # First, so that a run which is stopped leaves no masks of two kinds in the field.
+            samples.clear_sample_field(label_field)
+        else:
+            check_same_parameters(samples, model.record(), label_field)
+            todo = _unfinished_batches(samples, label_field, batch_size)
+    if len(todo) == 0:
+        return Summary()
+    # Images that cannot be read are skipped; any other failure would be that of every image.
+    model.skip_unreadable = True
+    whole_images = samples.media_type == fomm.IMAGE and not samples._is_generated
+    to_database = whole_images and masks_dir is None
+    writer = MaskWriter(samples._dataset, label_field) if to_database else contextlib.nullcontext()
+    with writer as model.writer:
+        try:
+            todo.apply_model(
+                model,
+                skip_failures=False,
+                label_field=label_field,
+                batch_size=batch_size,
+                num_workers=num_workers,
+                output_dir=None if masks_dir is None else str(masks_dir),
+                progress=progress,
+            )
+        finally:
+            model.writer = None
+    return model.summary
+
+
+def check_field_name(label_field: str) -> None:
+    """Raises FieldError where a field cannot be called that."""
+    if not label_field.isidentifier() or label_field.startswith("_"):
+        raise FieldError(
+            f"{label_field!r} is no name for a field; use letters, digits and underscores"
+        )
+
+
+def check_label_field(samples: foc.SampleCollection, label_field: str) -> None:
+    """Raises FieldError where a field cannot hold detections."""
+    check_field_name(label_field)
+    field = samples.get_field(label_field)
+    if field is None:
+        return
+    kind = type(field).__name__
+    if isinstance(field, fof.EmbeddedDocumentField):
+        kind = field.document_type.__name__
+    if kind != fo.Detections.__name__:
+        raise FieldError(
+            f"the field {label_field!r} holds {kind}, not Detections; choose another field"
+        )
+
+
+def check_same_parameters(
+    samples: foc.SampleCollection, record: dict[str, Any], label_field: str
+) -> None:
+    """Raises FieldError where a field's masks were made otherwise than by a model's record."""
+    recorded = recorded_parameters(samples, label_field)
+    current = flatten_record(record)
+    if recorded is None:
+        if samples.exists(label_field).limit(1).count():
+            raise FieldError(
+                f"the field {label_field!r} holds labels that were not made here; "
+                f"choose another field, or overwrite it"
+            )
+        return
+    for name, value in current.items():
+        if recorded.get(name) != value:
+            raise FieldError(
+                f"the masks in {label_field!r} were made with {name} {recorded.get(name)}, "
+                f"now it is {value}; choose another field, or overwrite it"
+            )
+
+
+def _unfinished_batches(
+    samples: foc.SampleCollection, label_field: str, batch_size: int
+) -> foc.SampleCollection:
+    """The samples of every batch in which at least one sample lacks the field."""
+    ids = samples.values("id")
+    done = set(samples.exists(label_field).values("id"))
+    todo: list[Any] = []
+    for start in range(0, len(ids), batch_size):
+        batch = ids[start : start + batch_size]
+        if not done.issuperset(batch):
+            todo += batch
+    return samples.select(todo, ordered=True)

@@ -1,0 +1,1 @@
+"""How the masks of an image came to be, and the figures of a dataset."""

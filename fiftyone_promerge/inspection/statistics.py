@@ -1,0 +1,117 @@
+"""Figures of a dataset: the masks of a field, its trainings, and every evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import fiftyone.core.collections as foc
+from fiftyone import CountValues, HistogramValues, ViewField
+
+from fiftyone_promerge.benchmarks.load import published_iou_type
+from fiftyone_promerge.evaluation.comparison import Row, comparison
+from fiftyone_promerge.evaluation.run import METRICS
+from fiftyone_promerge.training import loss_curve
+
+_BINS = 30
+_SMALLEST_AREA = 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class Histogram:
+    """How often the values of equally wide bins occur.
+
+    Attributes:
+        counts: of each bin.
+        edges: of the bins, one more than there are counts.
+    """
+
+    counts: list[int]
+    edges: list[float]
+
+
+@dataclasses.dataclass(frozen=True)
+class FieldStatistics:
+    """What a field of detections holds.
+
+    Attributes:
+        images_by_masks: number of masks -> how many images have that many, ascending.
+        areas: log10 of the fraction of the image in each mask's box, from -5 to 0.
+        scores: the masks' confidences, from 0 to 1.
+    """
+
+    images_by_masks: dict[int, int]
+    areas: Histogram
+    scores: Histogram
+
+    @property
+    def images(self) -> int:
+        """How many images there are."""
+        return sum(self.images_by_masks.values())
+
+    @property
+    def masks(self) -> int:
+        """How many masks there are."""
+        return sum(number * images for number, images in self.images_by_masks.items())
+
+
+def field_statistics(samples: foc.SampleCollection, field: str) -> FieldStatistics:
+    """Counts the masks of a field; the database does it, so no mask is loaded.
+
+    Args:
+        samples: a dataset or view of images.
+        field: a field of detections.
+    """
+    masks = ViewField(f"{field}.detections")
+    number = (masks != None).if_else(masks.length(), 0)  # noqa: E711
+    box = ViewField()
+    area = box[2] * box[3]
+    by_masks, areas, scores = samples.aggregate(
+        [
+            CountValues(number),
+            HistogramValues(
+                f"{field}.detections[].bounding_box",
+                expr=(area > _SMALLEST_AREA).if_else(area, _SMALLEST_AREA).log10(),
+                bins=_BINS,
+                range=[-5, 1e-6],
+            ),
+            HistogramValues(f"{field}.detections[].confidence", bins=_BINS, range=[0, 1 + 1e-6]),
+        ]
+    )
+    return FieldStatistics(dict(sorted(by_masks.items())), _histogram(areas), _histogram(scores))
+
+
+def _histogram(result: tuple[list[int], list[float], int]) -> Histogram:
+    counts, edges, _ = result
+    return Histogram(counts, [float(edge) for edge in edges])
+
+
+def training_curves(samples: foc.SampleCollection) -> dict[str, dict[int, float]]:
+    """The loss by iteration of each training of a dataset that has logged any, by its run's key.
+
+    See `fiftyone_promerge.training.loss_curve`.
+    """
+    dataset = samples._root_dataset
+    curves = {
+        key: loss_curve(dataset.get_run_info(key).config.output_dir)
+        for key in dataset.list_runs(method="train_detector")
+    }
+    return {key: curve for key, curve in curves.items() if curve}
+
+
+def evaluation_rows(samples: foc.SampleCollection) -> list[Row]:
+    """One row for each of our evaluation runs of a dataset, then the published ones.
+
+    Published are those of the benchmark that the dataset is, where a run compares the same kind of
+    shape; see `comparison`.
+    """
+    dataset = samples._root_dataset
+    runs, kinds = {}, set()
+    for key in dataset.list_evaluations(type="detection"):
+        metrics = dataset.load_evaluation_results(key).metrics()
+        if metrics.keys() >= set(METRICS):
+            runs[key] = metrics
+            masks = getattr(dataset.get_evaluation_info(key).config, "use_masks", False)
+            kinds.add("segm" if masks else "bbox")
+    benchmark = dataset.info.get("benchmark")
+    comparable = benchmark and published_iou_type(benchmark) in kinds
+    return comparison(runs, benchmark if comparable else None)

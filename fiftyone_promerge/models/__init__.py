@@ -1,0 +1,1 @@
+"""Generators and detectors as FiftyOne models."""

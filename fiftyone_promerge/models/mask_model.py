@@ -1,0 +1,269 @@
+"""What all our FiftyOne models share: reading images, skipping broken ones, patches, records."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import fiftyone as fo
+import fiftyone.core.models as fom
+import fiftyone.core.patches as fop
+import fiftyone.utils.torch as fout
+from PIL import Image
+
+from fiftyone_promerge.generation.writing import MaskWriter
+from fiftyone_promerge.labels import masks_to_detections, move_into_box
+from fiftyone_promerge.provenance import ApplyModelCall, current_apply_model_call, record_run
+from promerge_core import ImageError, ImageMasks, SkippedImage, Summary, open_image
+
+
+class LoadedImage(NamedTuple):
+    """An image that was read and prepared in a DataLoader's worker.
+
+    Attributes:
+        image: what the model's `prepare` made of the image, or of the patch inside a label's box.
+        box: relative (x, y, width, height) of the patch in the whole image, or None.
+    """
+
+    image: Any
+    box: tuple[float, float, float, float] | None = None
+
+
+class LoadImage(fout.GetItem):
+    """Reads and prepares the image of a sample, or of a patch, in a DataLoader's worker.
+
+    Args:
+        prepare: what a model does to an image before it predicts; it can be pickled.
+        skip_failures: whether an image that cannot be read becomes a `SkippedImage`, or raises.
+        field_mapping: dataset fields that hold the required keys.
+        patches: whether the samples are patches, with their label under the key `patch`.
+    """
+
+    def __init__(
+        self,
+        prepare: Callable[[Image.Image], Any],
+        skip_failures: bool,
+        field_mapping: dict[str, str] | None = None,
+        patches: bool = False,
+    ) -> None:
+        self._patches = patches
+        super().__init__(field_mapping=field_mapping)
+        self._prepare = prepare
+        self._skip_failures = skip_failures
+
+    @property
+    def required_keys(self) -> list[str]:
+        """See `fiftyone.utils.torch.GetItem`."""
+        return ["filepath", "patch"] if self._patches else ["filepath"]
+
+    def __call__(self, d: dict[str, Any]) -> LoadedImage | SkippedImage:
+        """The image of the sample with these field values.
+
+        Raises:
+            ImageError: the image cannot be read and failures are not skipped.
+        """
+        try:
+            image = open_image(d["filepath"])
+            if self._patches:
+                return self._crop(image, d["patch"])
+            return LoadedImage(self._prepare(image))
+        except ImageError as error:
+            if not self._skip_failures:
+                raise
+            return SkippedImage(d["filepath"], str(error))
+
+    def _crop(self, image: Image.Image, patch: fo.Detection) -> LoadedImage:
+        x, y, width, height = patch.bounding_box
+        left, right = round(x * image.width), round((x + width) * image.width)
+        top, bottom = round(y * image.height), round((y + height) * image.height)
+        right, bottom = max(right, left + 1), max(bottom, top + 1)
+        box = (
+            left / image.width,
+            top / image.height,
+            (right - left) / image.width,
+            (bottom - top) / image.height,
+        )
+        return LoadedImage(self._prepare(image.crop((left, top, right, bottom))), box)
+
+
+class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModelMixin, abc.ABC):
+    """Instance masks for every image of a FiftyOne dataset, view or video.
+
+    An image that cannot be read gets no label; the others of its batch do. With
+    `skip_failures=False` it raises. On a patches view each patch is an image of its own, and its
+    masks are written to the whole image's sample in the source dataset: FiftyOne keeps no new
+    field of a patch. The call is recorded as a run of the dataset.
+
+    Attributes:
+        prepare: makes of a PIL image, or of a uint8 array [H, W, 3], what `predict_prepared`
+            takes; it runs in DataLoader workers, so it can be pickled.
+        skip_unreadable: whether an image that cannot be read is skipped; None is as `apply_model`
+            skips failures.
+        writer: writes the masks of whole images, which then get no labels from `apply_model`.
+        summary: what the last `apply_model` did: images, masks, reasons, skipped images.
+    """
+
+    prepare: Callable[[Any], Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skip_unreadable: bool | None = None
+        self.writer: MaskWriter | None = None
+        self.summary = Summary()
+        self.preprocess = True
+        self._call: ApplyModelCall | None = None
+
+    @abc.abstractmethod
+    def predict_prepared(self, images: list[Any]) -> list[ImageMasks]:
+        """Masks of a batch of prepared images."""
+
+    @abc.abstractmethod
+    def record(self) -> dict[str, Any]:
+        """What makes the masks, ready for JSON: method, backbone, weights and parameters."""
+
+    @property
+    def media_type(self) -> str:
+        """See `fiftyone.core.models.Model`."""
+        return "image"
+
+    @property
+    def ragged_batches(self) -> bool:
+        """Images of any sizes can share a batch: each is resized to the model's input."""
+        return False
+
+    @property
+    def transforms(self) -> None:
+        """None: images are prepared by `build_get_item` or by `predict_all`."""
+        return None
+
+    @property
+    def preprocess(self) -> bool:
+        """Whether `predict` is given raw images; prepared ones are recognised either way."""
+        return self._preprocess
+
+    @preprocess.setter
+    def preprocess(self, value: bool) -> None:
+        self._preprocess = value
+
+    @property
+    def has_collate_fn(self) -> bool:
+        """See `fiftyone.core.models.TorchModelMixin`."""
+        return True
+
+    @staticmethod
+    def collate_fn(batch: list[Any]) -> list[Any]:
+        """Keeps a batch a list: it may hold skipped images."""
+        return batch
+
+    @property
+    def needs_fields(self) -> dict[str, str]:
+        """See `fiftyone.core.models.SamplesMixin`: of a patches view, the patches' labels."""
+        field = self._patches_field
+        return {**self._fields, **({"patch": field} if field else {})}
+
+    @needs_fields.setter
+    def needs_fields(self, fields: dict[str, str]) -> None:
+        self._fields = fields
+
+    @property
+    def _patches_field(self) -> str | None:
+        """The field that holds a patches view's labels, where the model is applied to one."""
+        samples = None if self._call is None else self._call.samples
+        return samples._patches_stage.field if isinstance(samples, fop.PatchesView) else None
+
+    def build_get_item(self, field_mapping: dict[str, str] | None = None) -> LoadImage:
+        """See `fiftyone.core.models.SupportsGetItem`."""
+        skip = self.skip_unreadable
+        if skip is None:
+            skip = self._call is None or self._call.skip_failures
+        field = self._patches_field
+        if field is not None:
+            field_mapping = {**(field_mapping or {}), "patch": field}
+        return LoadImage(self.prepare, skip, field_mapping, patches=field is not None)
+
+    def __enter__(self) -> MaskModel:
+        self._call = current_apply_model_call()
+        self._patched: set[str] = set()
+        self.summary = Summary()
+        if self._call is not None:
+            # At once, so that a run which is killed can be resumed; again at the end.
+            record_run(self._call, self.record(), self.summary)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._call is not None:
+            record_run(self._call, self.record(), self.summary)
+        self._call = None
+
+    def predict(self, arg: Any, sample: fo.Sample | None = None) -> fo.Detections | None:
+        """Masks of one image; see `predict_all`."""
+        return self.predict_all([arg])[0]
+
+    def predict_all(
+        self, args: Sequence[Any], samples: Sequence[fo.Sample] | None = None
+    ) -> list[fo.Detections | None]:
+        """Masks of a batch of images.
+
+        Args:
+            args: images as uint8 arrays [H, W, 3], PIL images, or what `LoadImage` gives.
+            samples: the samples of the images; used where they are patches, or are written to.
+
+        Returns:
+            for each image its detections with `confidence`, mask and facts, and
+            `Detections.reason` where there are none; None for a skipped image, and for all that
+            the `writer` writes.
+        """
+        found = self._find(args)
+        if self.writer is not None and samples is not None:
+            pairs = zip(samples, found, strict=True)
+            self.writer.write({sample.id: masks for sample, masks in pairs if masks is not None})
+            return [None] * len(args)
+        labels = [self._label(arg, masks) for arg, masks in zip(args, found, strict=True)]
+        if self._call is not None and self._patches_field and samples is not None:
+            self._write_to_source(self._call, samples, labels)
+        return labels
+
+    def _find(self, args: Sequence[Any]) -> list[ImageMasks | None]:
+        """The masks of each image, counted; None for a skipped one."""
+        readable = [arg for arg in args if not isinstance(arg, SkippedImage)]
+        results = iter(self.predict_prepared([self._prepared(arg) for arg in readable]))
+        found: list[ImageMasks | None] = []
+        for arg in args:
+            if isinstance(arg, SkippedImage):
+                self.summary.skip(arg)
+                found.append(None)
+            else:
+                masks = next(results)
+                self.summary.add(masks)
+                found.append(masks)
+        return found
+
+    @staticmethod
+    def _label(arg: Any, masks: ImageMasks | None) -> fo.Detections | None:
+        if masks is None:
+            return None
+        detections = masks_to_detections(masks, masks.reason)
+        if isinstance(arg, LoadedImage) and arg.box is not None:
+            move_into_box(detections, arg.box)
+        return detections
+
+    def _write_to_source(
+        self,
+        call: ApplyModelCall,
+        patches: Sequence[fo.Sample],
+        labels: Sequence[fo.Detections | None],
+    ) -> None:
+        """Gathers the masks of patches in the samples they were cut from."""
+        dataset = call.samples._root_dataset
+        for patch, label in zip(patches, labels, strict=True):
+            sample = dataset[patch._sample_id]
+            if sample.id not in self._patched or not sample.has_field(call.label_field):
+                sample[call.label_field] = fo.Detections()
+                self._patched.add(sample.id)
+            if label is not None:
+                sample[call.label_field].detections.extend(d.copy() for d in label.detections)
+            sample.save()
+
+    def _prepared(self, arg: Any) -> Any:
+        return arg.image if isinstance(arg, LoadedImage) else self.prepare(arg)

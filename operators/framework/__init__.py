@@ -1,0 +1,1 @@
+"""What all operators have in common: forms, runs with live progress, outputs."""

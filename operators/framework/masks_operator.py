@@ -1,0 +1,98 @@
+"""What the operators that write masks have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import fiftyone.operators as foo
+from fiftyone.operators import types
+
+from fiftyone_promerge.generation.generate import generate_masks
+from fiftyone_promerge.models.mask_model import MaskModel
+from promerge_core import Summary
+from promerge_core.stages.pipeline import NoMasks
+
+from .forms import table
+from .run_operator import RunOperator
+from .running import Report, bar_progress
+
+
+class MasksOperator(RunOperator):
+    """An operator that writes a model's masks into the field `label_field` of its form."""
+
+    def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:
+        """See `RunOperator`."""
+        return f"{values['label_field']} of {ctx.dataset.name}"
+
+    def write_masks(
+        self,
+        ctx: foo.ExecutionContext,
+        model: MaskModel,
+        values: dict[str, Any],
+        report: Report,
+        masks_dir: str | None = None,
+    ) -> dict[str, Any]:
+        """Applies a model with the values of the form; the result is ready for JSON."""
+        start = time.perf_counter()
+        samples = ctx.target_view(require_flat=True)
+        summary = generate_masks(
+            samples,
+            model,
+            values["label_field"],
+            batch_size=values["batch_size"],
+            num_workers=values["num_workers"],
+            overwrite=values["overwrite"],
+            masks_dir=masks_dir,
+            progress=bar_progress(report, "Images"),
+        )
+        return {
+            "label_field": values["label_field"],
+            "left_alone": len(samples) - summary.images - len(summary.skipped),
+            "seconds": round(time.perf_counter() - start, 1),
+            **_counts(summary),
+        }
+
+    def show(self, ctx: foo.ExecutionContext, result: dict[str, Any]) -> Iterator[Any]:
+        """Makes the field visible, and the samples the view."""
+        yield ctx.ops.reload_dataset()
+        fields = dict.fromkeys([*ctx.active_fields, result["label_field"]])
+        yield ctx.ops.set_active_fields([*fields])
+        samples = ctx.target_view(require_flat=True).view()
+        if samples != ctx.view:
+            yield ctx.ops.set_view(samples)
+
+    def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
+        """Masks, images without any and why, images skipped and why."""
+        outputs.md(_sentence(result), name="summary")
+        if result["without"]:
+            columns = {"images": "Images", "reason": "Why they have no masks"}
+            table(outputs, "without", columns, "Images without masks")
+        if result["skipped"]:
+            table(outputs, "skipped", {"path": "Image", "reason": "Why"}, "Images skipped")
+
+
+def _counts(summary: Summary) -> dict[str, Any]:
+    return {
+        "images": summary.images,
+        "masks": summary.masks,
+        "without": [
+            {"reason": NoMasks(reason).explanation, "images": str(count)}
+            for reason, count in summary.reasons.most_common()
+        ],
+        "skipped_count": len(summary.skipped),
+        "skipped": [image._asdict() for image in summary.skipped[:20]],
+    }
+
+
+def _sentence(result: dict[str, Any]) -> str:
+    text = (
+        f"**{result['masks']} masks** on {result['images']} images are in the field "
+        f"`{result['label_field']}`, after {result['seconds']} seconds."
+    )
+    if result["left_alone"]:
+        text += f" {result['left_alone']} images had masks already and were left alone."
+    if result["skipped_count"]:
+        text += f" {result['skipped_count']} images could not be read."
+    return text

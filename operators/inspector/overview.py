@@ -1,0 +1,68 @@
+"""The inspector's figures of a dataset."""
+
+from __future__ import annotations
+
+import fiftyone.core.collections as foc
+from fiftyone.operators import types
+
+from fiftyone_promerge.inspection.statistics import (
+    evaluation_rows,
+    field_statistics,
+    training_curves,
+)
+
+from . import overview_plots as plots
+from .parts import heading, notice, picture
+
+
+def show_overview(panel: types.Object, samples: foc.SampleCollection, field: str | None) -> None:
+    """Adds the figures of a field's masks, and of the dataset's trainings and evaluations.
+
+    Args:
+        panel: the panel.
+        samples: the view to count in.
+        field: a field of detections; None where the dataset has none.
+    """
+    notice(panel, "hint", "Open a sample, or select one, to see how its masks come to be.", "info")
+    if field is not None:
+        _show_field(panel, samples, field)
+    curves = training_curves(samples)
+    if curves:
+        text = "Loss of each detector that was trained on this dataset's masks, or still is"
+        picture(panel, "losses", plots.losses_plot(curves), "Trainings", text, "100%")
+    rows = evaluation_rows(samples)
+    if rows:
+        text = "AP and AR over all IoUs from 0.5, in percent; grey: published by the paper"
+        picture(panel, "evaluations", plots.evaluations_plot(rows), "Evaluations", text, "100%")
+
+
+def _show_field(panel: types.Object, samples: foc.SampleCollection, field: str) -> None:
+    statistics = field_statistics(samples, field)
+    images, masks = statistics.images, statistics.masks
+    heading(
+        panel,
+        f"{masks} masks on {images} images",
+        f"{masks / max(images, 1):.1f} masks an image; "
+        f"images without masks: {statistics.images_by_masks.get(0, 0)}.",
+    )
+    picture(
+        panel,
+        "counts",
+        plots.counts_plot(statistics.images_by_masks),
+        "Masks an image",
+        "How many images have so many",
+    )
+    picture(
+        panel,
+        "areas",
+        plots.areas_plot(statistics.areas),
+        "Size of the masks",
+        "Box, in percent of the image",
+    )
+    picture(
+        panel,
+        "scores",
+        plots.histogram_plot(statistics.scores, [0, 1]),
+        "Scores",
+        "How sure the method is of each mask",
+    )

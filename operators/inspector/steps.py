@@ -1,0 +1,208 @@
+"""The steps that the inspector shows of one image, one at a time: words, pictures, thresholds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from fiftyone.operators import types
+
+from fiftyone_promerge.inspection.inspect_image import Inspection
+from promerge_core.stages.explanation import Verdict
+
+from . import plots
+from .canvas import Canvas
+from .parts import heading, notice, picture
+
+
+class Step(NamedTuple):
+    """One stage of the method.
+
+    Attributes:
+        label: its name on the tab.
+        parameters: the parameters that decide it.
+        show: draws it into a panel.
+    """
+
+    label: str
+    parameters: tuple[str, ...]
+    show: Callable[[types.Object, Inspection, Any, Any], None]
+
+
+def chosen_prompt(inspection: Inspection, point: list[float] | None) -> int:
+    """The prompt next to a point of the picture; without one, the middle of all."""
+    x, y = Canvas(inspection).patch_centres(inspection.explanation.prompts)
+    if point is None:
+        return len(x) // 2
+    return int(np.argmin(np.hypot(np.array(x) - point[0], np.array(y) - point[1])))
+
+
+def chosen_proposal(inspection: Inspection, point: list[float] | None) -> int:
+    """The proposal whose dot is next to a point of the plot; without one, the largest kept."""
+    stages, outcomes = inspection.explanation.stages, inspection.explanation.outcomes
+    assert outcomes is not None
+    if point is not None:
+        (dots,) = plots.pruning_plot(inspection, -1)["data"]
+        # One percent counts as much as a hundredth of similarity.
+        far = np.hypot(np.array(dots["x"]) - point[0], 100 * (np.array(dots["y"]) - point[1]))
+        return int(np.argmin(far))
+    areas = stages.proposals.flatten(1).sum(1)
+    kept = outcomes.clusters >= 0
+    return int((areas + areas.max() * kept).argmax())
+
+
+def _show_prompts(panel: types.Object, inspection: Inspection, state: Any, events: Any) -> None:
+    explanation, config = inspection.explanation, inspection.config
+    canvas = Canvas(inspection)
+    prompt = chosen_prompt(inspection, state.point)
+    votes = int(explanation.is_candidate.sum())
+    count = len(explanation.prompts)
+    heading(
+        panel,
+        f"{count} prompts ask: what looks like me?",
+        f"{votes} of them find something that fills two borders: they vote for background. "
+        f"The other {count - votes} propose objects.",
+    )
+    picture(
+        panel,
+        "prompts",
+        plots.prompts_plot(canvas, inspection, prompt),
+        "Pick a prompt",
+        "Blue: background, orange: objects",
+        on_click=events.pick_prompt,
+    )
+    own = int((explanation.owners == prompt).sum())
+    found = f"{own} proposal{'s' * (own != 1)}"
+    if explanation.is_candidate[prompt]:
+        found = "it fills two borders: a vote for background"
+    picture(
+        panel,
+        "affinity",
+        plots.affinity_plot(canvas, inspection, prompt),
+        f"What looks like prompt {prompt + 1}",
+        f"Red is similar. Above {config.affinity_threshold:.2f}: {found}",
+        on_click=events.pick_prompt,
+    )
+
+
+def _show_background(panel: types.Object, inspection: Inspection, state: Any, events: Any) -> None:
+    explanation = inspection.explanation
+    votes, count = int(explanation.is_candidate.sum()), len(explanation.prompts)
+    background = explanation.stages.background
+    share = 0.0 if background is None else float(background.float().mean())
+    heading(
+        panel,
+        f"{votes} of {count} prompts vote for background",
+        f"Patches with more than half of the votes are background: {share:.0%} of the image, "
+        f"inside the yellow line.",
+    )
+    picture(
+        panel,
+        "votes",
+        plots.votes_plot(Canvas(inspection), inspection),
+        "Votes for background",
+        "In percent of the voting prompts",
+    )
+    _show_reason(panel, inspection)
+
+
+def _show_pruning(panel: types.Object, inspection: Inspection, state: Any, events: Any) -> None:
+    outcomes = inspection.explanation.outcomes
+    if outcomes is None:
+        _show_reason(panel, inspection)
+        return
+    verdicts = outcomes.verdicts
+    counts = Counter(verdicts)
+    proposal = chosen_proposal(inspection, state.proposal)
+    heading(
+        panel,
+        f"{counts[Verdict.KEPT]} of {len(verdicts)} proposals are kept",
+        f"From small to large: {counts[Verdict.NOTHING_NEW]} bring nothing new (grey), "
+        f"{counts[Verdict.BACKGROUND_OVERLAP]} bring only background (blue), "
+        f"{counts[Verdict.BACKGROUND_SIMILARITY]} look like background (purple).",
+    )
+    picture(
+        panel,
+        "proposals",
+        plots.pruning_plot(inspection, proposal),
+        "Pick a proposal",
+        "The lines are the thresholds; green is kept",
+        on_click=events.pick_proposal,
+    )
+    kept = "Kept" if verdicts[proposal] is Verdict.KEPT else "Pruned"
+    picture(
+        panel,
+        "proposal",
+        plots.proposal_plot(Canvas(inspection), inspection, proposal),
+        f"Proposal {proposal + 1}: {kept.lower()}",
+        f"{kept}, as {verdicts[proposal].explanation}",
+    )
+
+
+def _show_merging(panel: types.Object, inspection: Inspection, state: Any, events: Any) -> None:
+    stages = inspection.explanation.stages
+    heading(
+        panel,
+        f"{len(stages.kept)} kept proposals make {len(stages.merged)} instances",
+        "Proposals that lie on one another, or that overlap and look alike, become one.",
+    )
+    picture(
+        panel,
+        "merged",
+        plots.merging_plot(Canvas(inspection), inspection),
+        "Instances",
+        "Each colour is an instance; the lines are its proposals",
+    )
+    _show_reason(panel, inspection)
+
+
+def _show_refinement(panel: types.Object, inspection: Inspection, state: Any, events: Any) -> None:
+    count, accepted = len(inspection.refine_iou), int(inspection.accepted.sum())
+    heading(
+        panel,
+        f"{accepted} of {count} masks are accepted",
+        "The CRF moves each border to the edges of the image. A mask that it changes too much "
+        "is dropped.",
+    )
+    canvas = Canvas(inspection)
+    picture(panel, "before", plots.merging_plot(canvas, inspection), "Before", "As merged")
+    picture(
+        panel,
+        "after",
+        plots.refined_plot(canvas, inspection),
+        "After",
+        "Fitted to the pixels; these are the masks",
+    )
+    if count:
+        picture(
+            panel,
+            "refine_iou",
+            plots.refine_iou_plot(inspection),
+            "How much of each mask stayed",
+            "IoU before and after; the line is the least that is accepted",
+            basis="100%",
+        )
+    _show_reason(panel, inspection)
+
+
+def _show_reason(panel: types.Object, inspection: Inspection) -> None:
+    reason = inspection.explanation.stages.reason
+    if reason is not None:
+        notice(panel, "reason", f"This image has no masks: {reason.explanation}", "warning")
+
+
+STEPS = {
+    "prompts": Step(
+        "Prompts",
+        ("seed_stride", "affinity_threshold", "component_area_ratio"),
+        _show_prompts,
+    ),
+    "background": Step("Background", ("min_background_fraction",), _show_background),
+    "pruning": Step("Pruning", ("background_overlap", "background_similarity"), _show_pruning),
+    "merging": Step(
+        "Merging", ("merge_overlap", "merge_overlap_similar", "merge_similarity"), _show_merging
+    ),
+    "refinement": Step("Refinement", ("refine_iou",), _show_refinement),
+}

@@ -1,0 +1,1 @@
+"""Backbones: images -> one feature per patch."""

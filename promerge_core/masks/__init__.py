@@ -1,0 +1,1 @@
+"""Instance masks: run-length encoding, components, resizing."""

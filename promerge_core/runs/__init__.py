@@ -1,0 +1,1 @@
+"""Masks for many images: sources, runs that resume, COCO json, shards."""

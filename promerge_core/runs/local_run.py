@@ -1,0 +1,226 @@
+"""Image files -> one COCO json of masks, in a run that can be stopped and resumed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from promerge_core.generator import MaskGenerator
+from promerge_core.images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
+
+from .coco_json import Record, image_record, skipped_record, write_coco
+from .sources import ImageEntry, RunError, digest_entries
+from .summary import Summary
+
+
+class CocoRun:
+    """Segments images batch by batch and writes their masks as one COCO json.
+
+    Each finished batch is one line of a journal beside the output. A run that is stopped loses at
+    most the batch it was in; the next one goes on behind it, with the same batches, and ends with
+    the same file as an undisturbed run. The journal is removed when the output is complete.
+
+    Args:
+        generator: makes the masks.
+        entries: the images, in the order of the run.
+        output: the json to write.
+        settings: what else decides the result (backbone, weights, ...), for the record.
+        batch_size: images in a batch of the backbone.
+
+    Raises:
+        RunError: the output or its journal belongs to a run with other images or settings.
+    """
+
+    def __init__(
+        self,
+        generator: MaskGenerator,
+        entries: Sequence[ImageEntry],
+        output: Path,
+        settings: dict[str, Any],
+        batch_size: int = 8,
+    ) -> None:
+        self._generator = generator
+        self._batches = [
+            entries[start : start + batch_size] for start in range(0, len(entries), batch_size)
+        ]
+        self._output = output
+        self._journal = output.with_name(output.name + ".partial")
+        self._header = {
+            **settings,
+            "parameters": generator.config.to_dict(),
+            "batch_size": batch_size,
+            "images": digest_entries(entries),
+        }
+
+    def discard(self) -> None:
+        """Removes what an earlier run left."""
+        self._output.unlink(missing_ok=True)
+        self._journal.unlink(missing_ok=True)
+
+    def is_complete(self) -> bool:
+        """Whether the output is there and was made by this very run.
+
+        Raises:
+            RunError: it is there, and was made by another one.
+        """
+        if not self._output.exists():
+            return False
+        if _read_info(self._output).get("run") != self._header:
+            raise RunError(
+                f"{self._output} exists and was made from other images or with other settings; "
+                f"choose another file, or overwrite it"
+            )
+        self._journal.unlink(missing_ok=True)
+        return True
+
+    def read_summary(self) -> Summary:
+        """Counts of the complete run that made the output."""
+        return Summary.from_dict(_read_info(self._output)["summary"])
+
+    def run(self, num_workers: int = 0, progress: Callable[[int], object] | None = None) -> Summary:
+        """Does the batches that are not done yet and writes the output.
+
+        Args:
+            num_workers: processes that read images.
+            progress: called with the number of images that have just been done.
+
+        Returns:
+            counts over all images, those of earlier runs included; seconds are this run's.
+
+        Raises:
+            RunError: the journal belongs to another run, no image can be read, or nothing can be
+                written; what was done is kept.
+        """
+        try:
+            summary = self._run(num_workers, progress)
+        except OSError as error:
+            raise RunError(
+                f"{error.filename or self._output} cannot be written: {error.strerror}; "
+                f"what was done is kept, and the same run goes on from there"
+            ) from error
+        self._journal.unlink()
+        if not summary.images:
+            self._output.unlink()
+            raise RunError(
+                f"none of the {len(summary.skipped)} images could be read; "
+                f"the first: {summary.skipped[0].why}"
+            )
+        return summary
+
+    def _run(self, num_workers: int, progress: Callable[[int], object] | None) -> Summary:
+        done = self._batches_done()
+        try:
+            with self._journal.open("a", encoding="utf-8") as journal:
+                if not journal.tell():
+                    journal.write(json.dumps(self._header) + "\n")
+                    journal.flush()
+                if progress is not None:
+                    progress(sum(map(len, self._batches[:done])))
+                for batch, images in self._load(self._batches[done:], num_workers):
+                    line = self._segment(batch, images)
+                    journal.write(json.dumps(line) + "\n")
+                    journal.flush()
+                    done += 1
+                    if progress is not None:
+                        progress(len(batch))
+        finally:
+            if not done:
+                self._journal.unlink(missing_ok=True)
+        summary = write_coco(self._output, self._header, self._records)
+        summary.seconds = dict(self._generator.timer.seconds)
+        return summary
+
+    def _batches_done(self) -> int:
+        """Number of batches in the journal, which is cut behind its last whole line."""
+        if not self._journal.exists():
+            return 0
+        content = self._journal.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        if not whole:
+            self._journal.unlink()
+            return 0
+        if _read_header(whole) != self._header:
+            raise RunError(
+                f"{self._journal} was begun with other images or settings; finish that run, "
+                f"choose another output, or overwrite it"
+            )
+        if len(whole) < len(content):
+            with self._journal.open("r+b") as journal:
+                journal.truncate(len(whole))
+        return whole.count(b"\n") - 1
+
+    def _load(
+        self, batches: Sequence[Sequence[ImageEntry]], num_workers: int
+    ) -> Iterator[tuple[Sequence[ImageEntry], list[PreparedImage | SkippedImage]]]:
+        entries = list(itertools.chain.from_iterable(batches))
+        loader: Iterable[Any] = DataLoader(
+            _ImageFiles(entries, self._generator.input_size),
+            batch_sampler=_consecutive(batches),
+            num_workers=num_workers,
+            collate_fn=list,
+        )
+        return zip(batches, loader, strict=True)
+
+    def _segment(
+        self, batch: Sequence[ImageEntry], images: list[PreparedImage | SkippedImage]
+    ) -> list[Record]:
+        readable = [image for image in images if isinstance(image, PreparedImage)]
+        results = iter(self._generator.generate_prepared(readable))
+        return [
+            skipped_record(entry.id, entry.file_name, image.why)
+            if isinstance(image, SkippedImage)
+            else image_record(entry.id, entry.file_name, next(results))
+            for entry, image in zip(batch, images, strict=True)
+        ]
+
+    def _records(self) -> Iterator[Record]:
+        with self._journal.open(encoding="utf-8") as lines:
+            for line in itertools.islice(lines, 1, None):
+                yield from json.loads(line)
+
+
+class _ImageFiles(Dataset[PreparedImage | SkippedImage]):
+    """Reads and resizes image files; one that cannot be read is a `SkippedImage`."""
+
+    def __init__(self, entries: Sequence[ImageEntry], size: int) -> None:
+        self._paths = [str(entry.path) for entry in entries]
+        self._size = size
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int) -> PreparedImage | SkippedImage:
+        path = self._paths[index]
+        try:
+            return prepare_image(open_image(path), self._size)
+        except ImageError as error:
+            return SkippedImage(path, str(error))
+
+
+def _consecutive(batches: Sequence[Sequence[ImageEntry]]) -> list[list[int]]:
+    ends = itertools.accumulate(map(len, batches))
+    return [list(range(end - len(batch), end)) for end, batch in zip(ends, batches, strict=False)]
+
+
+def _read_header(journal: bytes) -> Any:
+    """A journal's first line; None where the file was not made here."""
+    try:
+        return json.loads(journal.split(b"\n", 1)[0])
+    except ValueError:
+        return None
+
+
+def _read_info(output: Path) -> dict[str, Any]:
+    """The `info` in an output's first line; empty where the file was not made here."""
+    with output.open(encoding="utf-8", errors="replace") as file:
+        first = file.readline()
+    try:
+        info = json.loads(first.rstrip().removesuffix(",").removeprefix('{"info": '))
+    except ValueError:
+        return {}
+    return info if isinstance(info, dict) else {}

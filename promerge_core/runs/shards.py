@@ -1,0 +1,244 @@
+"""A folder of Parquet shards: the masks of a run over more images than one file should hold."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from promerge_core.errors import MissingExtraError
+from promerge_core.generator import ImageMasks
+
+from .coco_json import Record, image_record, skipped_record, summarise
+from .sources import RunError
+from .storage import open_location
+from .summary import Summary
+
+try:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.dataset as pds
+    import pyarrow.parquet as pq
+    from pyarrow import fs
+except ImportError as error:
+    raise MissingExtraError("shards need pyarrow: pip install 'fiftyone-promerge[ray]'") from error
+
+SCHEMA = pa.schema(
+    {
+        "id": pa.int64(),
+        "file_name": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "masks": pa.list_(
+            pa.struct(
+                {
+                    "segmentation": pa.struct(
+                        {"size": pa.list_(pa.int32(), 2), "counts": pa.string()}
+                    ),
+                    "bbox": pa.list_(pa.float64(), 4),
+                    "area": pa.int64(),
+                    "score": pa.float64(),
+                    "facts": pa.map_(pa.string(), pa.float64()),
+                }
+            )
+        ),
+        "reason": pa.string(),
+        "skipped": pa.string(),
+    }
+)
+"""One row an image: a record of `promerge_core.runs.coco_json`, its masks with their facts."""
+
+_RUN, _INDEX, _DRAFTS = "run.json", "index.json", "_drafts"
+
+
+class ShardFolder:
+    """The shards of one run, in a local folder or at a URL.
+
+    A shard holds a fixed block of the run's images, in their order, so what is missing can be seen
+    from the names of the files alone. A file is written under another name and then moved: what
+    has a shard's name is whole. Writing a shard again replaces it by the same content.
+
+    - `run.json` says what the run is: its settings, where its images lie and how many they are.
+    - `shard-000000.parquet` and so on hold the records; see `SCHEMA`.
+    - `index.json` is there when all shards are: what the run did, and what each shard holds.
+
+    Args:
+        location: a local path or a URL.
+
+    Raises:
+        RunError: the URL cannot be opened.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self._filesystem, self._path = open_location(location)
+
+    def begin(self, run: dict[str, Any], root: str, images: int) -> None:
+        """Makes the folder the run's own, whether the run is new or goes on.
+
+        Args:
+            run: what decides the masks, ready for JSON; `shard_size` is the images of a shard.
+            root: the folder or URL that the images' names are relative to.
+            images: the number of images.
+
+        Raises:
+            RunError: the folder holds the shards of another run.
+        """
+        known = self._read_json(_RUN)
+        if known is not None and known["run"] != run:
+            raise RunError(
+                f"{self.location} holds shards that were made from other images or with other "
+                f"settings; choose another folder, or overwrite them"
+            )
+        self._filesystem.create_dir(f"{self._path}/{_DRAFTS}", recursive=True)
+        self._write_json(_RUN, {"run": run, "root": root, "images": images})
+
+    def read_run(self) -> dict[str, Any]:
+        """What `begin` was given: `run`, `root` and `images`.
+
+        Raises:
+            RunError: the folder holds no run.
+        """
+        known = self._read_json(_RUN)
+        if known is None:
+            raise RunError(f"{self.location} holds no shards: there is no {_RUN}")
+        return known
+
+    def missing(self) -> list[int]:
+        """Numbers of the shards that are not there yet."""
+        present = self._names()
+        return [number for number, name in enumerate(self._shard_names()) if name not in present]
+
+    def write(self, number: int, records: Sequence[Record]) -> None:
+        """Writes one shard; done twice, even at the same time, it leaves one."""
+        name = _shard_name(number)
+        draft = f"{self._path}/{_DRAFTS}/{name}.{uuid.uuid4().hex}"
+        table = pa.Table.from_pylist(list(records), schema=SCHEMA)
+        pq.write_table(table, draft, filesystem=self._filesystem, compression="zstd")
+        self._filesystem.move(draft, f"{self._path}/{name}")
+
+    def finish(self) -> Summary:
+        """Writes the index once all shards are there, unless it is there already.
+
+        Returns:
+            counts over all images.
+
+        Raises:
+            RunError: a shard is missing.
+        """
+        known = self._read_json(_INDEX)
+        if known is None or self.missing():
+            known = self._index()
+            self._write_json(_INDEX, known)
+        self._filesystem.delete_dir(f"{self._path}/{_DRAFTS}")
+        return Summary.from_dict(known["summary"])
+
+    def discard(self) -> None:
+        """Removes what an earlier run left, and nothing else."""
+        for name in self._names():
+            if name in (_RUN, _INDEX) or (name.startswith("shard-") and name.endswith(".parquet")):
+                self._filesystem.delete_file(f"{self._path}/{name}")
+
+    def records(self, with_masks: bool = True) -> Iterator[Record]:
+        """The records of all images in the run's order, read as a stream.
+
+        Args:
+            with_masks: without them, which is faster, the list `masks` is only as long as it was.
+
+        Raises:
+            RunError: a shard is missing.
+        """
+        missing = self.missing()
+        if missing:
+            raise RunError(
+                f"{self.location} lacks {len(missing)} of its {len(self._shard_names())} shards; "
+                f"the command that began it makes them"
+            )
+        paths = [f"{self._path}/{name}" for name in self._shard_names()]
+        columns = {name: pc.field(name) for name in SCHEMA.names}
+        if not with_masks:
+            columns["masks"] = pc.list_value_length(pc.field("masks"))
+        scan = pds.dataset(paths, schema=SCHEMA, format="parquet", filesystem=self._filesystem)
+        # A few files ahead hide an object store's latency and still need little memory.
+        batches = scan.to_batches(
+            columns=columns, batch_size=1024, batch_readahead=2, fragment_readahead=4
+        )
+        for batch in batches:
+            yield from map(_to_record, batch.to_pylist())
+
+    def _index(self) -> dict[str, Any]:
+        """What the run did, and what each shard holds."""
+        records, size = self.records(with_masks=False), self.read_run()["run"]["shard_size"]
+        total, shards = Summary(), []
+        for name in self._shard_names():
+            block = list(itertools.islice(records, size))
+            summary = summarise(block)
+            total.merge(summary)
+            shards.append(
+                {
+                    "file": name,
+                    "first": block[0]["file_name"],
+                    "last": block[-1]["file_name"],
+                    "images": summary.images,
+                    "masks": summary.masks,
+                    "skipped": len(summary.skipped),
+                }
+            )
+        return {"summary": total.to_dict(), "shards": shards}
+
+    def _shard_names(self) -> list[str]:
+        known = self.read_run()
+        count = math.ceil(known["images"] / known["run"]["shard_size"])
+        return [_shard_name(number) for number in range(count)]
+
+    def _names(self) -> set[str]:
+        selector = fs.FileSelector(self._path, allow_not_found=True)
+        return {info.base_name for info in self._filesystem.get_file_info(selector)}
+
+    def _read_json(self, name: str) -> Any:
+        """The content of a file of ours; None where it is not there."""
+        try:
+            with self._filesystem.open_input_file(f"{self._path}/{name}") as file:
+                return json.loads(file.read())
+        except FileNotFoundError:
+            return None
+
+    def _write_json(self, name: str, content: dict[str, Any]) -> None:
+        draft = f"{self._path}/{_DRAFTS}/{name}.{uuid.uuid4().hex}"
+        with self._filesystem.open_output_stream(draft) as file:
+            file.write(json.dumps(content, indent=1).encode())
+        self._filesystem.move(draft, f"{self._path}/{name}")
+
+
+def shard_record(image_id: int, file_name: str, masks: ImageMasks) -> Record:
+    """The record of an image that was processed, with the facts of its masks."""
+    record = image_record(image_id, file_name, masks)
+    for row, mask in zip(record["masks"], masks, strict=True):
+        row["facts"] = mask.facts
+    return record
+
+
+def is_shard_folder(location: str) -> bool:
+    """Whether a folder or URL holds a run's shards."""
+    filesystem, path = open_location(location)
+    return filesystem.get_file_info(f"{path}/{_RUN}").type == fs.FileType.File
+
+
+def _shard_name(number: int) -> str:
+    return f"shard-{number:06}.parquet"
+
+
+def _to_record(row: dict[str, Any]) -> Record:
+    """A row of a shard as the record that was written."""
+    if row["skipped"] is not None:
+        return skipped_record(row["id"], row["file_name"], row["skipped"])
+    masks = row["masks"]
+    if isinstance(masks, int):
+        masks = [None] * masks
+    else:
+        masks = [{**mask, "facts": dict(mask["facts"])} for mask in masks]
+    names = ("id", "file_name", "width", "height", "reason")
+    return {**{name: row[name] for name in names}, "masks": masks}

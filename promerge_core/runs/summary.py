@@ -1,0 +1,65 @@
+"""What a run over many images did."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+from promerge_core.generator import ImageMasks
+from promerge_core.images import SkippedImage
+from promerge_core.stages.pipeline import NoMasks
+
+
+@dataclasses.dataclass
+class Summary:
+    """Counts of a run.
+
+    Attributes:
+        images: images that were processed.
+        masks: masks in all of them.
+        reasons: why images have no masks -> how many such images.
+        skipped: each image that could not be read, and why.
+        seconds: stage -> seconds.
+    """
+
+    images: int = 0
+    masks: int = 0
+    reasons: Counter[str] = dataclasses.field(default_factory=Counter)
+    skipped: list[SkippedImage] = dataclasses.field(default_factory=list)
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def add(self, masks: ImageMasks) -> None:
+        """Counts one processed image."""
+        self.count(len(masks), masks.reason)
+
+    def count(self, masks: int, reason: str | None) -> None:
+        """Counts one processed image with this many masks, or the reason for having none."""
+        self.images += 1
+        self.masks += masks
+        if reason is not None:
+            self.reasons[NoMasks(reason).value] += 1
+
+    def skip(self, image: SkippedImage) -> None:
+        """Counts one image that could not be read."""
+        self.skipped.append(image)
+
+    def merge(self, other: Summary) -> None:
+        """Adds the counts of another run."""
+        self.images += other.images
+        self.masks += other.masks
+        self.reasons.update(other.reasons)
+        self.skipped += other.skipped
+        for stage, seconds in other.seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    @classmethod
+    def from_dict(cls, counts: dict[str, Any]) -> Summary:
+        """The counts that `to_dict` gave."""
+        skipped = [SkippedImage(**image) for image in counts["skipped"]]
+        return cls(**{**counts, "reasons": Counter(counts["reasons"]), "skipped": skipped})
+
+    def to_dict(self) -> dict[str, Any]:
+        """All counts, ready for JSON."""
+        skipped = [image._asdict() for image in self.skipped]
+        return {**dataclasses.asdict(self), "reasons": dict(self.reasons), "skipped": skipped}

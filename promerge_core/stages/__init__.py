@@ -1,0 +1,1 @@
+"""ProMerge on the patch grid: prompting, background, pruning, merging, scores."""

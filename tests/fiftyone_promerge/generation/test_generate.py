@@ -1,0 +1,313 @@
+"""generate_masks: what is done, what is left alone, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PARAMETERS = {"image_size": 64, "seed_stride": 2}
+
+# Labels the dataset in batches of two and kills itself when it has done as many as it is told.
+KILLED = """
+import os, signal, sys
+import torch
+import fiftyone as fo
+import fiftyone_promerge as fop
+
+torch.set_num_threads(1)
+name, done, overlap = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+parameters = {"image_size": 64, "seed_stride": 2, "merge_overlap": overlap}
+model = fop.load_model(backbone="embedded", device="cpu", **parameters)
+dataset = fo.load_dataset(name)
+
+def die(progress):
+    if progress.iteration >= done:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+options = {"overwrite": "--overwrite" in sys.argv, "batch_size": 2, "num_workers": 0}
+fop.generate_masks(dataset, model, "promerge", progress=die, **options)
+"""
+
+
+@pytest.fixture
+def generate(database):
+    """generate_masks with batches of two, in this process."""
+    from fiftyone_promerge import generate_masks
+
+    def run(samples, model, label_field="promerge", **options):
+        options = {"batch_size": 2, "num_workers": 0, **options}
+        return generate_masks(samples, model, label_field, **options)
+
+    return run
+
+
+@pytest.fixture
+def field_error(database):
+    from fiftyone_promerge.generation.generate import FieldError
+
+    return FieldError
+
+
+def other_model(**changes):
+    import fiftyone_promerge as fop
+
+    return fop.load_model(**{"backbone": "embedded", "device": "cpu", **PARAMETERS, **changes})
+
+
+def contents(samples, field="promerge"):
+    """Every detection of every sample as plain values; None without a label."""
+    return [
+        label
+        and [(one.bounding_box, one.mask.tolist(), one.confidence) for one in label.detections]
+        for label in samples.values(field)
+    ]
+
+
+def ids_of(samples, field="promerge"):
+    return [label and [one.id for one in label.detections] for label in samples.values(field)]
+
+
+# What is done ------------------------------------------------------------------------------------
+
+
+def test_everything_is_done_once_and_then_left_alone(dataset, small_model, generate):
+    summary = generate(dataset, small_model)
+    assert summary.images == 6
+    assert summary.masks == sum(map(len, dataset.values("promerge.detections"))) >= 5
+    before = ids_of(dataset)
+    assert generate(dataset, small_model).images == 0
+    assert ids_of(dataset) == before
+
+
+def test_only_unfinished_batches_are_done_again(dataset, small_model, generate):
+    generate(dataset, small_model)
+    before, old_ids = contents(dataset), ids_of(dataset)
+    sample = dataset[2:3].first()
+    sample.clear_field("promerge")
+    sample.save()
+    assert generate(dataset, small_model).images == 2
+    assert contents(dataset) == before
+    new_ids = ids_of(dataset)
+    assert new_ids[:2] + new_ids[4:] == old_ids[:2] + old_ids[4:]
+    assert new_ids[2] != old_ids[2]
+
+
+def test_new_images_of_a_dataset_are_done_alone(dataset, small_model, generate, photos):
+    generate(dataset.limit(4), small_model)
+    assert [label is None for label in dataset.values("promerge")] == [False] * 4 + [True] * 2
+    assert generate(dataset, small_model).images == 2
+
+
+def test_an_interrupted_run_goes_on_to_the_same_masks(dataset, small_model, generate):
+    generate(dataset, small_model, "undisturbed")
+
+    def interrupt(progress):
+        if progress.iteration >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(dataset, small_model, progress=interrupt)
+    unfinished = sum(label is None for label in dataset.values("promerge"))
+    assert 2 <= unfinished < 6
+    assert generate(dataset, small_model).images == unfinished
+    assert contents(dataset) == contents(dataset, "undisturbed")
+
+
+def kill(dataset, *arguments):
+    """Runs generate_masks in a process that kills itself."""
+    dataset.persistent = True
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, dataset.name, *map(str, arguments)],
+        cwd=Path(__file__).parents[3],
+        # Every sample is written at once.
+        env={
+            **os.environ,
+            "FIFTYONE_DEFAULT_BATCHER": "static",
+            "FIFTYONE_BATCHER_STATIC_SIZE": "1",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -9, done.stderr
+    dataset.reload()
+
+
+def test_a_killed_run_goes_on_to_the_same_masks(dataset, small_model, generate):
+    generate(dataset, small_model, "undisturbed")
+    kill(dataset, 4, small_model.config.merge_overlap)
+    unfinished = sum(label is None for label in dataset.values("promerge"))
+    assert 0 < unfinished < 6
+    summary = generate(dataset, small_model)
+    assert unfinished <= summary.images < 6
+    assert contents(dataset) == contents(dataset, "undisturbed")
+
+
+def test_a_killed_overwrite_does_not_leave_a_mixture(dataset, small_model, generate):
+    other = other_model(merge_overlap=0.9)
+    generate(dataset, small_model)
+    kill(dataset, 2, 0.9, "--overwrite")
+    generate(dataset, other)
+    found = contents(dataset)
+    generate(dataset, other, overwrite=True)
+    assert contents(dataset) == found
+    assert dataset.get_run_info("promerge").config.parameters["merge_overlap"] == 0.9
+
+
+def test_overwriting_does_all_images_with_the_new_parameters(
+    dataset, small_model, generate, field_error
+):
+    generate(dataset, small_model)
+    other = other_model(score="constant")
+    with pytest.raises(field_error, match="made with score stability, now it is constant"):
+        generate(dataset, other)
+    assert generate(dataset, other, overwrite=True).images == 6
+    scores = dataset.values("promerge.detections.confidence", unwind=True)
+    assert set(scores) == {1.0}
+    assert generate(dataset, other).images == 0
+
+
+def test_overwriting_a_view_leaves_the_others_alone(dataset, small_model, generate):
+    generate(dataset, small_model)
+    before = ids_of(dataset)
+    assert generate(dataset.limit(2), small_model, overwrite=True).images == 2
+    after = ids_of(dataset)
+    assert after[2:] == before[2:]
+    assert after[0] != before[0]
+
+
+def test_a_broken_image_is_counted_and_its_batch_tried_again(
+    dataset, small_model, generate, broken
+):
+    import fiftyone as fo
+
+    dataset.add_sample(fo.Sample(filepath=broken))
+    summary = generate(dataset, small_model)
+    assert (summary.images, [image.path for image in summary.skipped]) == (6, [broken])
+    again = generate(dataset, small_model)
+    assert (again.images, [image.path for image in again.skipped]) == (0, [broken])
+
+
+def test_a_backbone_that_breaks_stops_the_run_and_what_was_done_is_kept(
+    dataset, small_model, generate
+):
+    import torch
+
+    from promerge_core import PromergeError
+
+    class Breaks(type(small_model.generator.backbone)):
+        batches = 0
+
+        def forward(self, images):
+            self.batches += 1
+            return super().forward(images) * (1 if self.batches == 1 else torch.nan)
+
+    small_model.generator.backbone = Breaks()
+    with pytest.raises(PromergeError, match="the backbone's weights are broken"):
+        generate(dataset, small_model)
+    assert len(dataset.exists("promerge")) == 2
+
+
+def test_masks_may_go_to_files(dataset, small_model, generate, tmp_path):
+    generate(dataset, small_model, masks_dir=tmp_path / "masks")
+    detections = [one for label in dataset.values("promerge.detections") for one in label]
+    assert detections
+    assert all(one.mask is None and Path(one.mask_path).is_file() for one in detections)
+    assert all(np.any(one.get_mask()) for one in detections)
+
+
+def test_progress_is_told(dataset, small_model, generate):
+    told = []
+    generate(dataset, small_model, progress=lambda progress: told.append(progress.iteration))
+    assert told[-1] == 6
+
+
+# What is refused ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"merge_overlap": 0.4}, "merge_overlap 0.5, now it is 0.4"),
+        ({"image_size": 72}, "image_size 64, now it is 72"),
+        ({"method": "maskcut", "seed_stride": None}, "method promerge, now it is maskcut"),
+    ],
+)
+def test_masks_of_other_parameters_are_not_mixed(
+    dataset, small_model, generate, field_error, changes, name
+):
+    generate(dataset.limit(2), small_model)
+    parameters = {name: value for name, value in {**PARAMETERS, **changes}.items() if value}
+    import fiftyone_promerge as fop
+
+    other = fop.load_model(backbone="embedded", device="cpu", **parameters)
+    with pytest.raises(field_error, match=name):
+        generate(dataset, other)
+    assert [label is None for label in dataset.values("promerge")] == [False] * 2 + [True] * 4
+
+
+def test_masks_of_other_weights_are_not_mixed(dataset, small_model, generate, field_error):
+    from fiftyone_promerge import ProMergeModel
+
+    generate(dataset.limit(2), small_model)
+    other = ProMergeModel(small_model.generator, weights="other.pth")
+    with pytest.raises(field_error, match=r"weights None, now it is other\.pth"):
+        generate(dataset, other)
+
+
+def test_labels_made_elsewhere_are_not_touched(dataset, small_model, generate, field_error):
+    import fiftyone as fo
+
+    sample = dataset.first()
+    sample["promerge"] = fo.Detections(detections=[fo.Detection(label="cat")])
+    sample.save()
+    with pytest.raises(field_error, match="labels that were not made here"):
+        generate(dataset, small_model)
+    assert dataset.values("promerge.detections.label")[0] == ["cat"]
+    assert generate(dataset, small_model, overwrite=True).images == 6
+
+
+def test_an_empty_field_of_detections_may_be_filled(dataset, small_model, generate):
+    import fiftyone as fo
+
+    dataset.add_sample_field("promerge", fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
+    assert generate(dataset, small_model).images == 6
+
+
+@pytest.mark.parametrize("name", ["filepath", "id", "tags", "metadata", "created_at"])
+def test_fields_that_every_dataset_has_are_refused(
+    dataset, small_model, generate, field_error, name
+):
+    with pytest.raises(field_error, match=f"'{name}' holds .*, not Detections"):
+        generate(dataset, small_model, name)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("kind", ["Classification", "Polylines", "Segmentation", "float"])
+def test_fields_of_another_type_are_refused(
+    dataset, small_model, generate, field_error, kind, overwrite
+):
+    import fiftyone as fo
+
+    if kind == "float":
+        dataset.add_sample_field("promerge", fo.FloatField)
+        kind = "FloatField"
+    else:
+        document = getattr(fo, kind)
+        dataset.add_sample_field("promerge", fo.EmbeddedDocumentField, embedded_doc_type=document)
+    with pytest.raises(field_error, match=f"'promerge' holds {kind}, not Detections"):
+        generate(dataset, small_model, overwrite=overwrite)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a.b", "1a", "_private", "a-b", "$a", "frames.masks"])
+def test_names_that_no_field_can_have_are_refused(
+    dataset, small_model, generate, field_error, name
+):
+    before = set(dataset.get_field_schema())
+    with pytest.raises(field_error, match="is no name for a field"):
+        generate(dataset, small_model, name)
+    assert set(dataset.get_field_schema()) == before

@@ -1,0 +1,485 @@
+"""Runs over image files: the COCO json they write, and what stops and resumes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from promerge_core import ProMerge, ProMergeConfig, load_backbone
+from promerge_core.runs.local_run import CocoRun
+from promerge_core.runs.sources import ImageEntry, RunError, coco_images, find_images
+
+CONFIG = {"image_size": 64, "seed_stride": 2}
+SETTINGS = {"backbone": "embedded"}
+BATCH = 2
+
+# Runs each of several children to the moment at which it kills itself or cannot write any more.
+CHILDREN = """
+import json, os, resource, signal, sys
+from pathlib import Path
+from promerge_core import ProMerge, ProMergeConfig, PromergeError, load_backbone
+from promerge_core.runs.local_run import CocoRun
+from promerge_core.runs.sources import find_images
+
+images, folder, config, settings, batch, moments = map(json.loads, sys.argv[1:])
+
+def run(output, kind, value):
+    calls = []
+    def die_at_call(done):
+        calls.append(done)
+        if kind == "progress" and len(calls) == value:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def die_at_event(event, args):
+        if event == kind and str(args[0]).endswith(value):
+            os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "bytes":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (value, value))
+    sys.addaudithook(die_at_event)
+    generator = ProMerge(load_backbone("embedded", "cpu"), ProMergeConfig(**config))
+    entries = find_images(Path(images))
+    try:
+        CocoRun(generator, entries, output, settings, batch).run(progress=die_at_call)
+    except PromergeError as error:
+        return str(error)
+    return "done"
+
+for number, (kind, value) in enumerate(moments):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, run(Path(folder, f"{number}.json"), kind, value).encode())
+        os._exit(0)
+    os.close(writer)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(json.dumps([code, open(reader, encoding="utf-8").read()]))
+"""
+
+MOMENTS = [
+    *(("progress", call) for call in (1, 2, 4, 5)),
+    ("open", ".json.draft"),
+    ("os.rename", ".json.draft"),
+    ("os.remove", ".json.partial"),
+]
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return ProMerge(load_backbone("embedded", "cpu"), ProMergeConfig(**CONFIG))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory, scene):
+    """A folder of seven images in two subfolders and a broken one."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(7):
+        path = folder / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        size = (40 + 10 * number, 70 - 3 * number)
+        image = np.full((*size, 3), 90, np.uint8) if number == 3 else scene(*size, seed=number)
+        Image.fromarray(image).save(path)
+    (folder / "a" / "5.jpg").write_text("These are words.")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def entries(photos):
+    return find_images(photos)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(generator, entries, tmp_path_factory):
+    """The output of a run that nothing disturbed, and the size of its journal."""
+    output = tmp_path_factory.mktemp("out") / "masks.json"
+    sizes = []
+    journal = output.with_name("masks.json.partial")
+    run = CocoRun(generator, entries, output, SETTINGS, BATCH)
+    run.run(progress=lambda done: sizes.append(journal.stat().st_size))
+    return output, sizes
+
+
+def start(generator, entries, output, **changes):
+    arguments = {"settings": SETTINGS, "batch_size": BATCH, **changes}
+    return CocoRun(generator, entries, output, **arguments)
+
+
+def run_children(photos, folder, moments):
+    """Exit code and words of a child for each moment; its files are `<number>.json*`."""
+    arguments = [str(photos), str(folder), CONFIG, SETTINGS, BATCH, moments]
+    done = subprocess.run(
+        [sys.executable, "-c", CHILDREN, *map(json.dumps, arguments)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# The file ----------------------------------------------------------------------------------------
+
+
+def test_output_is_read_by_pycocotools_and_its_annotations_are_results(undisturbed, entries):
+    coco = COCO(undisturbed[0])
+    assert [image["file_name"] for image in coco.dataset["images"]] == [
+        entry.file_name for entry in entries if not entry.file_name.endswith("jpg")
+    ]
+    annotations = coco.loadAnns(coco.getAnnIds())
+    assert [annotation["id"] for annotation in annotations] == list(range(1, len(annotations) + 1))
+    for annotation in annotations:
+        image = coco.imgs[annotation["image_id"]]
+        mask = coco.annToMask(annotation)
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        box = [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
+        assert mask.shape == (image["height"], image["width"])
+        assert annotation["area"] == mask.sum()
+        assert annotation["bbox"] == box
+        assert 0 < annotation["score"] <= 1
+
+    evaluation = COCOeval(coco, coco.loadRes(annotations), "segm")
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert evaluation.stats[0] == pytest.approx(1)
+
+
+def test_sizes_are_those_of_the_images(undisturbed, photos):
+    for row in COCO(undisturbed[0]).dataset["images"]:
+        with Image.open(photos / row["file_name"]) as image:
+            assert (row["width"], row["height"]) == image.size
+
+
+def test_broken_images_and_reasons_are_counted(generator, entries, tmp_path):
+    run = start(generator, entries, tmp_path / "masks.json")
+    done = []
+    summary = run.run(progress=done.append)
+    assert done == [0, 2, 2, 2, 2]
+    assert summary.images == 7
+    assert summary.masks == len(json.loads((tmp_path / "masks.json").read_text())["annotations"])
+    assert summary.masks > 0
+    assert summary.reasons["no_proposals"] == 1
+    assert [image.path for image in summary.skipped] == ["a/5.jpg"]
+    assert "not an image" in summary.skipped[0].why
+    assert summary.seconds.keys() >= {"backbone", "stages"}
+    again = run.read_summary()
+    summary.seconds = {}
+    assert again == summary
+
+
+def test_nothing_but_the_output_is_left(generator, entries, tmp_path):
+    run = start(generator, entries, tmp_path / "masks.json")
+    assert not run.is_complete()
+    run.run()
+    assert names(tmp_path) == ["masks.json"]
+    assert run.is_complete()
+
+
+def test_workers_write_the_same_file(generator, entries, tmp_path, undisturbed):
+    start(generator, entries, tmp_path / "masks.json").run(num_workers=2)
+    assert (tmp_path / "masks.json").read_bytes() == undisturbed[0].read_bytes()
+
+
+def test_a_run_without_masks_writes_empty_lists(generator, tmp_path):
+    Image.new("RGB", (20, 30)).save(tmp_path / "black.png")
+    start(generator, find_images(tmp_path), tmp_path / "masks.json").run()
+    coco = COCO(tmp_path / "masks.json")
+    assert coco.dataset["annotations"] == []
+    assert len(coco.dataset["images"]) == 1
+
+
+def test_a_run_in_which_no_image_can_be_read_fails_and_leaves_nothing(generator, tmp_path):
+    (tmp_path / "words.jpg").write_text("These are words.")
+    output = tmp_path / "masks.json"
+    with pytest.raises(RunError, match=r"none of the 1 images .*words\.jpg: not an image"):
+        start(generator, find_images(tmp_path), output).run()
+    assert names(tmp_path) == ["words.jpg"]
+
+
+def test_a_run_that_fails_in_its_first_batch_leaves_nothing(
+    generator, entries, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(generator, "generate_prepared", lambda images: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        start(generator, entries, tmp_path / "masks.json").run()
+    assert names(tmp_path) == []
+
+
+# Stopped and resumed -----------------------------------------------------------------------------
+
+
+def test_a_killed_run_goes_on_to_the_same_file(generator, entries, photos, tmp_path, undisturbed):
+    ends = run_children(photos, tmp_path, MOMENTS)
+    assert [code for code, _ in ends] == [-9] * len(MOMENTS)
+    for number, moment in enumerate(MOMENTS):
+        output = tmp_path / f"{number}.json"
+        assert (tmp_path / f"{number}.json.partial").exists(), moment
+        assert output.exists() == (moment[0] == "os.remove"), moment
+        run, done = start(generator, entries, output), []
+        if not run.is_complete():
+            run.run(progress=done.append)
+        assert output.read_bytes() == undisturbed[0].read_bytes(), moment
+        if moment[0] == "progress":
+            assert done[0] == BATCH * (moment[1] - 1)
+    assert names(tmp_path) == sorted(f"{number}.json" for number in range(len(MOMENTS)))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_FSIZE is Linux's here")
+def test_a_full_disk_keeps_what_was_done_and_no_half_of_an_output(
+    generator, entries, photos, tmp_path, undisturbed
+):
+    output, sizes = undisturbed
+    assert sizes[-1] < output.stat().st_size
+    limits = [0, 40, sizes[0] + 10, sizes[2] + 10, sizes[-1]]
+    ends = run_children(photos, tmp_path, [("bytes", limit) for limit in limits])
+    for number, (code, words) in enumerate(ends):
+        assert code == 0
+        assert words.startswith(str(tmp_path / f"{number}.json"))
+        assert "cannot be written: File too large; what was done is kept" in words
+        assert "\n" not in words
+    # What holds no whole batch is not kept.
+    assert names(tmp_path) == ["3.json.partial", "4.json.partial"]
+    done_before = []
+    for number in range(len(limits)):
+        done = []
+        resumed = tmp_path / f"{number}.json"
+        start(generator, entries, resumed).run(progress=done.append)
+        assert resumed.read_bytes() == output.read_bytes()
+        done_before.append(done[0])
+    assert done_before == [0, 0, 0, 4, 8]
+
+
+def test_a_torn_journal_is_cut_behind_its_last_whole_line(
+    generator, entries, tmp_path, undisturbed
+):
+    run = start(generator, entries, tmp_path / "masks.json")
+    journal = tmp_path / "masks.json.partial"
+    contents = []
+    run.run(progress=lambda done: contents.append(journal.read_bytes()))
+    whole = contents[-1]
+    for size in np.linspace(0, len(whole), 13).astype(int):
+        (tmp_path / "masks.json").unlink()
+        journal.write_bytes(whole[:size])
+        start(generator, entries, tmp_path / "masks.json").run()
+        assert (tmp_path / "masks.json").read_bytes() == undisturbed[0].read_bytes()
+        assert not journal.exists()
+
+
+def stop_after(calls):
+    """A progress callback that interrupts the run."""
+    seen = []
+
+    def progress(done):
+        seen.append(done)
+        if len(seen) == calls:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_an_interrupted_run_goes_on_in_the_same_process(generator, entries, tmp_path, undisturbed):
+    run = start(generator, entries, tmp_path / "masks.json")
+    for calls in (2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            run.run(progress=stop_after(calls))
+    done = []
+    run.run(progress=done.append)
+    assert done[0] == 6
+    assert (tmp_path / "masks.json").read_bytes() == undisturbed[0].read_bytes()
+
+
+CHANGES = {
+    "settings": {"settings": {"backbone": "embedded", "weights": "other.pth"}},
+    "batch size": {"batch_size": 3},
+}
+
+
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("change", [*CHANGES, "parameters", "images", "order"])
+def test_another_run_does_not_touch_an_earlier_ones_files(
+    generator, entries, tmp_path, finished, change
+):
+    output = tmp_path / "masks.json"
+    first = start(generator, entries, output)
+    if finished:
+        first.run()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            first.run(progress=stop_after(2))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    images = {"images": entries[:-1], "order": [*entries[1:], entries[0]]}.get(change, entries)
+    if change == "parameters":
+        generator = ProMerge(generator.backbone, ProMergeConfig(**CONFIG, merge_overlap=0.6))
+    other = start(generator, images, output, **CHANGES.get(change, {}))
+    with pytest.raises(RunError, match="choose another"):
+        other.is_complete() or other.run()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    other.discard()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", "hello\n", '{"info": 3,\n', '{"images": []}'])
+def test_a_file_of_someone_else_is_not_overwritten(generator, entries, tmp_path, content):
+    output = tmp_path / "masks.json"
+    output.write_text(content)
+    with pytest.raises(RunError, match="made from other images or with other settings"):
+        start(generator, entries, output).is_complete()
+    assert output.read_text() == content
+
+
+@pytest.mark.parametrize("content", ["hello\n", "[1]\n", "\x00\n"])
+def test_a_journal_of_someone_else_is_not_overwritten(generator, entries, tmp_path, content):
+    journal = tmp_path / "masks.json.partial"
+    journal.write_text(content)
+    with pytest.raises(RunError, match="was begun with other images or settings"):
+        start(generator, entries, tmp_path / "masks.json").run()
+    assert journal.read_text() == content
+
+
+@pytest.mark.parametrize("where", ["missing/masks.json", "file/masks.json", "/proc/masks.json"])
+def test_an_output_that_cannot_be_written_is_named(generator, entries, tmp_path, where):
+    (tmp_path / "file").write_text("")
+    output = tmp_path / where
+    if not output.is_relative_to(tmp_path) and not Path("/proc/self").exists():
+        pytest.skip("this system has no /proc")
+    with pytest.raises(RunError, match=rf"{output}.* cannot be written") as error:
+        start(generator, entries, output).run()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_write_permission_is_named(generator, entries, tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(RunError, match="cannot be written: Permission denied"):
+            start(generator, entries, tmp_path / "masks.json").run()
+    finally:
+        tmp_path.chmod(0o700)
+    assert names(tmp_path) == []
+
+
+# Which images ------------------------------------------------------------------------------------
+
+
+def test_images_of_a_folder_are_numbered_by_name(entries, photos):
+    expected = ["a/0.png", "a/2.png", "a/4.png", "a/5.jpg", "a/6.png", "b/1.png", "b/3.png"]
+    assert [entry.file_name for entry in entries] == [*expected, "b/5.png"]
+    assert [entry.id for entry in entries] == list(range(1, 9))
+    assert all(entry.path == photos / entry.file_name for entry in entries)
+
+
+def test_only_image_files_are_found(tmp_path):
+    for name in ("a.JPG", "b.jpeg", "c.tif", "d.txt", "e.pdf", "f", "g.json", ".h.png"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "folder.png").mkdir()
+    found = [entry.file_name for entry in find_images(tmp_path)]
+    assert found == [".h.png", "a.JPG", "b.jpeg", "c.tif"]
+
+
+def test_a_folder_without_images_is_named(tmp_path):
+    with pytest.raises(RunError, match=f"{tmp_path} holds no image files"):
+        find_images(tmp_path)
+
+
+def test_file_names_of_any_bytes_and_characters_work(generator, tmp_path, scene):
+    for name in ("größe 1.png", "a\tb.png", "星.png", 'quote".png', os.fsdecode(b"latin\xe9.png")):
+        try:
+            Image.fromarray(scene(40, 50)).save(tmp_path / name)
+        except OSError:
+            pytest.skip("this file system has no such names")
+    entries = find_images(tmp_path)
+    output = tmp_path / "masks.json"
+    start(generator, entries, output).run()
+    listed = [image["file_name"] for image in json.loads(output.read_text())["images"]]
+    assert listed == [entry.file_name for entry in entries]
+    assert len(listed) == 5
+
+
+def listing(tmp_path, images):
+    path = tmp_path / "instances.json"
+    path.write_text(images if isinstance(images, str) else json.dumps({"images": images}))
+    return path
+
+
+def test_images_of_a_coco_json_keep_their_ids(tmp_path):
+    rows = [{"id": 9, "file_name": "x/b.jpg", "width": 3}, {"id": 4, "file_name": "a.jpg"}]
+    found = coco_images(listing(tmp_path, rows), tmp_path)
+    assert found == [
+        ImageEntry(4, "a.jpg", tmp_path / "a.jpg"),
+        ImageEntry(9, "x/b.jpg", tmp_path / "x" / "b.jpg"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "x/../../a.jpg", "/etc/a.jpg", "..", "x/../../y"])
+def test_file_names_that_leave_the_folder_are_refused(tmp_path, name):
+    path = listing(tmp_path, [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": name}])
+    (tmp_path / "images").mkdir()
+    with pytest.raises(RunError, match="lies outside"):
+        coco_images(path, tmp_path / "images")
+
+
+def test_a_neighbour_whose_name_begins_alike_is_outside(tmp_path):
+    path = listing(tmp_path, [{"id": 1, "file_name": "../images2/a.jpg"}])
+    with pytest.raises(RunError, match="lies outside"):
+        coco_images(path, tmp_path / "images")
+
+
+def test_images_may_be_links_to_files_elsewhere(tmp_path, generator, scene):
+    (tmp_path / "images").mkdir()
+    Image.fromarray(scene(40, 50)).save(tmp_path / "elsewhere.png")
+    (tmp_path / "images" / "a.png").symlink_to(tmp_path / "elsewhere.png")
+    path = listing(tmp_path, [{"id": 1, "file_name": "a.png"}])
+    entries = coco_images(path, tmp_path / "images")
+    assert start(generator, entries, tmp_path / "masks.json").run().images == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "words",
+        "[]",
+        "{}",
+        "3",
+        '{"images": 3}',
+        '{"images": null}',
+        '{"images": [1]}',
+        '{"images": [{"id": 1}]}',
+        '{"images": [{"id": "x", "file_name": "a"}]}',
+    ],
+)
+def test_what_is_no_coco_json_is_refused(tmp_path, content):
+    with pytest.raises(RunError, match="is no COCO json: it has no list of images"):
+        coco_images(listing(tmp_path, content), tmp_path)
+
+
+def test_bytes_that_are_no_text_are_no_coco_json(tmp_path):
+    (tmp_path / "x.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RunError, match="is no COCO json"):
+        coco_images(tmp_path / "x.json", tmp_path)
+
+
+def test_a_json_without_images_is_refused(tmp_path):
+    with pytest.raises(RunError, match="lists no images"):
+        coco_images(listing(tmp_path, []), tmp_path)
+
+
+def test_images_listed_but_not_there_are_counted_as_broken(tmp_path, generator, scene):
+    Image.fromarray(scene(40, 50)).save(tmp_path / "a.png")
+    rows = [{"id": n, "file_name": name} for n, name in enumerate(["none.png", "a.png", "\0.png"])]
+    run = start(generator, coco_images(listing(tmp_path, rows), tmp_path), tmp_path / "out.json")
+    summary = run.run()
+    assert (summary.images, len(summary.skipped)) == (1, 2)
+    assert "no such file" in summary.skipped[0].why

@@ -1,0 +1,144 @@
+"""Record files: lazy, exact, the same split everywhere."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fiftyone_promerge.training.data.records import (
+    Record,
+    RecordError,
+    RecordFile,
+    mask_from_rle,
+    write_records,
+)
+from promerge_core.masks.mask import encode_rle
+
+
+def a_mask(height=20, width=30, top=2, left=3, size=5, score=0.5):
+    array = np.zeros((1, height, width), bool)
+    array[0, top : top + size, left : left + size] = True
+    return mask_from_rle(encode_rle(array)[0], score)
+
+
+def some_records(count=20, folder="/images"):
+    return [
+        Record(f"key{n}", f"{folder}/{n}.jpg", 20, 30, (a_mask(left=n % 20),) * (n % 3))
+        for n in range(count)
+    ]
+
+
+def test_records_come_back_as_they_were_in_any_order(tmp_path):
+    path = tmp_path / "records.jsonl"
+    records = [*some_records(), Record("c", "/c.jpg", 20, 30, (a_mask(),), (a_mask(size=9),))]
+    counts = write_records(path, iter(records))
+    assert counts == (21, 7, 20, 1, 0)
+    file = pickle.loads(pickle.dumps(RecordFile(path)))
+    assert list(file) == records
+    assert [file[i] for i in (20, 0, 7)] == [records[i] for i in (20, 0, 7)]
+    assert file[-1].crowds[0].area == 81
+    assert file[0:2] == records[:2]
+
+
+def test_boxes_are_tight_and_scores_kept(tmp_path):
+    mask = a_mask(top=4, left=6, size=3, score=0.25)
+    write_records(tmp_path / "r.jsonl", [Record("k", "/k.jpg", 20, 30, (mask,))])
+    read = RecordFile(tmp_path / "r.jsonl")[0].masks[0]
+    assert (read.bbox, read.area, read.score) == ((6.0, 4.0, 3.0, 3.0), 9, 0.25)
+
+
+def test_masks_of_area_0_are_left_out_and_counted(tmp_path):
+    path = tmp_path / "r.jsonl"
+    empty = a_mask(size=0)
+    counts = write_records(path, [Record("a", "/a.jpg", 20, 30, (empty, a_mask()))])
+    assert (counts.masks, counts.empty_masks) == (1, 1)
+    assert [mask.area for mask in RecordFile(path)[0].masks] == [25]
+
+
+def test_the_split_depends_on_file_names_alone(tmp_path):
+    one, two = some_records(), some_records(folder="/elsewhere")[::-1]
+    names = []
+    for number, records in enumerate((one, two)):
+        path = tmp_path / f"{number}.jsonl"
+        write_records(path, records)
+        file = RecordFile(path)
+        split = file.split(0.3, max_validation=100)
+        assert len(split.validation) == round(0.3 * 13)
+        assert not set(split.train) & set(split.validation)
+        assert all(file[int(i)].masks for part in split for i in part)
+        names.append({Path(file[int(i)].path).name for i in split.validation})
+    assert names[0] == names[1]
+
+
+def test_a_split_has_at_least_one_and_at_most_so_many_validation_images(tmp_path):
+    write_records(tmp_path / "r.jsonl", some_records(30))
+    file = RecordFile(tmp_path / "r.jsonl")
+    assert len(file.split(0.001, 100).validation) == 1
+    assert len(file.split(0.5, 3).validation) == 3
+
+
+@pytest.mark.parametrize("records", [[], some_records(1), some_records(2), some_records(1) * 5])
+def test_fewer_than_two_images_with_masks_is_one_sentence(tmp_path, records):
+    write_records(tmp_path / "r.jsonl", records)
+    with pytest.raises(RecordError, match="training needs at least two"):
+        RecordFile(tmp_path / "r.jsonl").split(0.1, 10)
+
+
+def test_a_missing_file_is_one_sentence(tmp_path):
+    with pytest.raises(RecordError, match="no training records"):
+        RecordFile(tmp_path / "none.jsonl")
+
+
+def test_an_interrupted_write_leaves_no_file(tmp_path):
+    def interrupted():
+        yield from some_records(3)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_records(tmp_path / "r.jsonl", interrupted())
+    assert not (tmp_path / "r.jsonl").exists()
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    script = f"""
+import resource, signal
+from pathlib import Path
+from fiftyone_promerge.training.data.records import Record, RecordError, write_records
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    path = Path({str(tmp_path / "r.jsonl")!r})
+    write_records(path, (Record(str(n), "/a.jpg", 9, 9, ()) for n in range(10**6)))
+except RecordError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "r.jsonl cannot be written: File too large" in done.stdout, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_does_not_grow_with_the_records(tmp_path):
+    script = f"""
+import resource, sys
+from pathlib import Path
+import dataclasses
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_records import some_records
+from fiftyone_promerge.training.data.records import RecordFile, write_records
+record = some_records(3)[2]
+path = Path({str(tmp_path / "r.jsonl")!r})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+long = "x" * 20000
+write_records(path, (dataclasses.replace(record, key=long) for n in range(5000)))
+for record in RecordFile(path):
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, path.stat().st_size // 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    grown, written = map(int, done.stdout.split())
+    assert written > 90_000 and grown < written / 5, done.stderr

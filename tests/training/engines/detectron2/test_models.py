@@ -1,0 +1,272 @@
+"""detectron2's models: CutLER's configuration, DropLoss, and the weights of others."""
+
+import dataclasses
+import pickle
+from importlib.resources import files
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+pytest.importorskip(
+    "detectron2",
+    reason="detectron2 is not installed: pip install "
+    "'git+https://github.com/facebookresearch/detectron2' --no-build-isolation",
+)
+
+from detectron2.config import get_cfg, instantiate
+from detectron2.modeling import build_model
+from detectron2.modeling.box_regression import Box2BoxTransform
+from detectron2.modeling.roi_heads import FastRCNNOutputLayers
+from detectron2.structures import Boxes, Instances
+from detectron2.utils.events import EventStorage
+
+from fiftyone_promerge.training.checkpoints.checkpoint import CheckpointError
+from fiftyone_promerge.training.data.samples import Sample
+from fiftyone_promerge.training.engines.detectron2.engine import ARCHITECTURES, _to_inputs, load
+from fiftyone_promerge.training.engines.detectron2.models import DropLossOutputLayers, model_config
+from fiftyone_promerge.training.engines.detectron2.weights import import_checkpoint, load_backbone
+from fiftyone_promerge.training.recipes import CUTLER
+
+CASCADE = "cascade_mask_rcnn"
+
+
+def build(architecture, schedule=CUTLER.rounds[0], seed=0):
+    torch.manual_seed(seed)
+    return instantiate(model_config(architecture, CUTLER, schedule))
+
+
+def yacs_model(architecture):
+    """The detector from detectron2's other kind of configuration, with the numbers CutLER states.
+
+    Its public configurations are of this kind, so its public checkpoints have these names.
+    """
+    cfg = get_cfg()
+    cfg.merge_from_file(str(files("detectron2.model_zoo") / "configs" / "Base-RCNN-FPN.yaml"))
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.MODEL.MASK_ON = True
+    cfg.MODEL.PIXEL_MEAN = [123.675, 116.28, 103.53]
+    cfg.MODEL.PIXEL_STD = [58.395, 57.12, 57.375]
+    cfg.MODEL.RESNETS.NORM = cfg.MODEL.FPN.NORM = "BN"
+    cfg.MODEL.RESNETS.STRIDE_IN_1X1 = False
+    cfg.MODEL.BACKBONE.FREEZE_AT = 0
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 1
+    cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = 0.0
+    cfg.MODEL.RPN.NMS_THRESH = 0.65
+    cfg.MODEL.RPN.POST_NMS_TOPK_TRAIN = 4000
+    if architecture == CASCADE:
+        cfg.MODEL.ROI_HEADS.NAME = "CascadeROIHeads"
+        cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG = True
+    cfg.INPUT.FORMAT = "RGB"
+    return build_model(cfg)
+
+
+def image_with_boxes(boxes):
+    """A training input of noise with rectangles as instances."""
+    boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    masks = torch.zeros(len(boxes), 96, 128, dtype=torch.bool)
+    for mask, (left, top, right, bottom) in zip(masks, boxes.int().tolist(), strict=True):
+        mask[top:bottom, left:right] = True
+    pixels = np.random.default_rng(0).integers(256, size=(3, 96, 128))
+    return _to_inputs([Sample(0, torch.from_numpy(pixels).byte(), masks, boxes)])
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_model_is_cutlers(architecture):
+    """The same parameters, predictions and losses as from the numbers that CutLER states."""
+    schedule = dataclasses.replace(CUTLER.rounds[0], droploss_iou=None)
+    ours, theirs = build(architecture, schedule), yacs_model(architecture)
+    assert {name: tuple(value.shape) for name, value in ours.state_dict().items()} == {
+        name: tuple(value.shape) for name, value in theirs.state_dict().items()
+    }
+    assert all(parameter.requires_grad for parameter in ours.parameters())
+    theirs.load_state_dict(ours.state_dict())
+    inputs = image_with_boxes([[10, 20, 60, 70], [50, 10, 120, 90]])
+    found, losses = [], []
+    for model in (ours, theirs):
+        with torch.no_grad():
+            found.append(model.eval()([{**inputs[0], "height": 50, "width": 60}])[0]["instances"])
+        torch.manual_seed(0)
+        with EventStorage():
+            losses.append(model.train()(inputs))
+    assert len(found[0]) == len(found[1]) > 0
+    assert torch.equal(found[0].pred_boxes.tensor, found[1].pred_boxes.tensor)
+    assert torch.equal(found[0].scores, found[1].scores)
+    assert torch.equal(found[0].pred_masks, found[1].pred_masks)
+    assert len(losses[0]) == (9 if architecture == CASCADE else 5)
+    assert losses[0] == losses[1]
+
+
+def iou(first, second):
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    shared = max(width, 0) * max(height, 0)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
+    return shared / (sum(areas) - shared)
+
+
+def test_droploss_in_the_loss_of_a_box_head():
+    """The classification loss is the direct computation; all other losses are detectron2's."""
+    generator = torch.Generator().manual_seed(0)
+    coder = Box2BoxTransform((10.0, 10.0, 5.0, 5.0))
+    settings = {"box2box_transform": coder, "num_classes": 1, "cls_agnostic_bbox_reg": True}
+    head = DropLossOutputLayers(input_shape=8, droploss_iou=0.01, **settings)
+    plain = FastRCNNOutputLayers(input_shape=8, **settings)
+    corners = torch.randint(0, 100, (14, 2), generator=generator).float()
+    boxes = torch.cat([corners, corners + 20], dim=1)
+    classes = torch.randint(0, 2, (14,), generator=generator)
+    proposals = [
+        Instances(
+            (128, 128), proposal_boxes=Boxes(part), gt_boxes=Boxes(part + 1), gt_classes=labels
+        )
+        for part, labels in zip(boxes.split([8, 6]), classes.split([8, 6]), strict=True)
+    ]
+    head.targets = [torch.tensor([[30.0, 30, 60, 60], [80, 5, 99, 60]]), torch.zeros(0, 4)]
+    scores = torch.randn(14, 2, generator=generator, requires_grad=True)
+    deltas = torch.randn(14, 4, generator=generator, requires_grad=True)
+
+    predicted = coder.apply_deltas(deltas.detach(), boxes).tolist()
+    known = [
+        any(iou(box, target) > 0.01 for target in head.targets[number >= 8].tolist())
+        for number, box in enumerate(predicted)
+    ]
+    assert 0 < sum(known) < 8 and not any(known[8:])
+    probabilities = scores.detach().softmax(1)
+    expected = sum(
+        -float(probabilities[number, classes[number]].log())
+        for number in range(14)
+        if known[number]
+    )
+    with EventStorage():
+        losses = head.losses((scores, deltas), proposals)
+        reference = plain.losses((scores, deltas), proposals)
+    assert losses["loss_cls"].item() == pytest.approx(expected / 14, rel=1e-6)
+    assert torch.equal(losses["loss_box_reg"], reference["loss_box_reg"])
+    losses["loss_cls"].backward()
+    assert (scores.grad.abs().sum(1) > 0).tolist() == known
+    assert deltas.grad is None
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_droploss_sees_every_target_of_an_image(architecture):
+    """All true boxes count, also those that no sampled proposal was matched with."""
+    boxes = [[10.0, 20, 60, 70], [50, 10, 120, 90], [0, 80, 12, 96]]
+    model = build(architecture, dataclasses.replace(CUTLER.rounds[0], droploss_iou=0.01))
+    with EventStorage():
+        losses = model.train()(image_with_boxes(boxes) * 2)
+        predictors = [layer for layer in model.modules() if isinstance(layer, DropLossOutputLayers)]
+        assert len(predictors) == (3 if architecture == CASCADE else 1)
+        for predictor in predictors:
+            assert [targets.tolist() for targets in predictor.targets] == [boxes, boxes]
+        empty = model(image_with_boxes([]))
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert all(loss == 0 for name, loss in empty.items() if "cls" in name and "rpn" not in name)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("suffix", ["pth", "pkl"])
+def test_a_public_checkpoint_is_loaded(tmp_path, architecture, suffix):
+    """As detectron2 saves it, with the buffers of older versions and what training leaves."""
+    reference = build(architecture, seed=1)
+    state = {
+        **reference.state_dict(),
+        "pixel_mean": torch.zeros(3, 1, 1),
+        "pixel_std": torch.ones(3, 1, 1),
+        "proposal_generator.anchor_generator.cell_anchors.0": torch.zeros(3, 4),
+    }
+    path = tmp_path / f"cutler_final.{suffix}"
+    if suffix == "pth":
+        torch.save({"model": state, "optimizer": {"lr": 0.01}, "iteration": 159_999}, path)
+    else:
+        arrays = {name: value.numpy() for name, value in state.items()}
+        path.write_bytes(pickle.dumps({"model": arrays, "__author__": "CutLER"}))
+    checkpoint = import_checkpoint(path)
+    assert (checkpoint.engine, checkpoint.architecture) == ("detectron2", architecture)
+    small = {**checkpoint.recipe, "test_short_side": 96, "rpn_test_proposals": 50}
+    detector = load(dataclasses.replace(checkpoint, recipe=small), torch.device("cpu"))
+    image = np.random.default_rng(0).integers(256, size=(60, 80, 3), dtype=np.uint8)
+    masks = detector.predict([image, image[:40]])
+    assert [mask.segmentation["size"] for found in masks for mask in found[:1]] == [
+        [60, 80],
+        [40, 80],
+    ]
+    for name, value in reference.state_dict().items():
+        assert torch.equal(checkpoint.model[name], value), name
+    scores = [mask.score for mask in masks[0]]
+    assert scores == sorted(scores, reverse=True) and 0 <= min(scores) <= max(scores) <= 1
+
+
+def test_a_checkpoint_of_another_architecture_is_one_sentence(tmp_path):
+    path = tmp_path / "resnet.pth"
+    torch.save({"model": torchvision.models.resnet18().state_dict()}, path)
+    with pytest.raises(CheckpointError, match=r"resnet\.pth is of another architecture than"):
+        import_checkpoint(path)
+    state = build("mask_rcnn").state_dict()
+    del state["backbone.fpn_lateral2.norm.weight"]
+    state["roi_heads.mask_head.predictor.weight"] = torch.zeros(80, 256, 1, 1)
+    torch.save({"model": state}, path)
+    with pytest.raises(CheckpointError) as caught:
+        load(import_checkpoint(path), torch.device("cpu"))
+    assert str(caught.value) == (
+        "the checkpoint is of another architecture: "
+        "1 missing (backbone.fpn_lateral2.norm.weight); "
+        "1 of another shape (roi_heads.mask_head.predictor.weight)"
+    )
+    other = dataclasses.replace(import_checkpoint(path), architecture="yolo")
+    with pytest.raises(CheckpointError, match="has no architecture 'yolo'"):
+        load(other, torch.device("cpu"))
+
+
+def seeded_resnet50():
+    """torchvision's ResNet-50 with seeded weights and statistics, as DINO's file has them."""
+    torch.manual_seed(3)
+    resnet = torchvision.models.resnet50().eval()
+    for name, buffer in resnet.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            buffer.uniform_(0.5, 1.5)
+    return resnet
+
+
+@pytest.mark.parametrize("form", ["official", "full checkpoint", "detectron2"])
+def test_dino_resnet_50_gives_the_features_of_torchvisions(tmp_path, form):
+    resnet = seeded_resnet50()
+    state = resnet.state_dict()
+    if form == "detectron2":
+        path = tmp_path / "dino_RN50_pretrain_d2_format.pkl"
+        arrays = {detectron2_name(name): value.numpy() for name, value in state.items()}
+        content = {"model": arrays, "__author__": "DINO", "matching_heuristics": True}
+        path.write_bytes(pickle.dumps(content))
+    else:
+        path = tmp_path / "dino_resnet50_pretrain.pth"
+        if form == "full checkpoint":
+            state = {"state_dict": {f"module.backbone.{name}": v for name, v in state.items()}}
+        torch.save(state, path)
+    model = build("mask_rcnn")
+    load_backbone(model.backbone.bottom_up, path)
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        found = model.backbone.bottom_up.eval()(image)
+        stem = resnet.maxpool(resnet.relu(resnet.bn1(resnet.conv1(image))))
+        first = resnet.layer1(stem)
+        last = resnet.layer4(resnet.layer3(resnet.layer2(first)))
+    torch.testing.assert_close(found["res2"], first)
+    torch.testing.assert_close(found["res5"], last)
+
+
+def detectron2_name(name):
+    """How detectron2's converter of torchvision's models names a parameter."""
+    if "layer" not in name:
+        name = f"stem.{name}"
+    for number in (1, 2, 3, 4):
+        name = name.replace(f"layer{number}", f"res{number + 1}")
+    for number in (1, 2, 3):
+        name = name.replace(f"bn{number}", f"conv{number}.norm")
+    return name.replace("downsample.0", "shortcut").replace("downsample.1", "shortcut.norm")
+
+
+def test_initial_weights_of_another_network_are_refused(tmp_path):
+    path = tmp_path / "resnet18.pth"
+    torch.save(torchvision.models.resnet18().state_dict(), path)
+    with pytest.raises(CheckpointError, match=r"initial weights .*resnet18.* another architecture"):
+        load_backbone(build("mask_rcnn").backbone.bottom_up, path)

@@ -1,0 +1,1 @@
+"""Trained detectors as files, read without executing anything in them."""

@@ -1,0 +1,1 @@
+"""Records of images and masks, and the augmented samples made of them."""

@@ -1,0 +1,1 @@
+"""What trains a detector: torchvision or detectron2."""

@@ -1,0 +1,163 @@
+"""What a training engine is: a module that trains a detector and loads it."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import functools
+import importlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from promerge_core import PromergeError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from fiftyone_promerge.training.checkpoints.checkpoint import Checkpoint
+    from fiftyone_promerge.training.data.records import RecordFile, Split
+    from fiftyone_promerge.training.recipes import Recipe, Round
+    from promerge_core import Mask
+
+ENGINES = {"torchvision": "torchvision.engine", "detectron2": "detectron2.engine"}
+"""Engines by name: modules of this folder that are an `Engine`."""
+
+
+class TrainingError(PromergeError):
+    """Training cannot start or go on; the message says why and what to do."""
+
+
+class TrainingStoppedError(TrainingError):
+    """Training was asked to stop; the last checkpoint is kept, and the same call goes on."""
+
+
+class World(NamedTuple):
+    """The processes that train together, as torchrun tells each of them.
+
+    Attributes:
+        rank: number of this process, from 0.
+        world_size: number of processes.
+        local_rank: number of this process on its node.
+        local_world_size: processes on its node; nodes must have equally many.
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
+    local_world_size: int = 1
+
+    @classmethod
+    def current(cls) -> World:
+        """That of torchrun's environment; without it, one process alone."""
+        if "TORCHELASTIC_RUN_ID" not in os.environ:
+            return cls()
+        return cls(*(int(os.environ[name.upper()]) for name in cls._fields))
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One round of training. Every process of the `World` calls `Engine.train` with the same.
+
+    Attributes:
+        records: the labels of this round.
+        folder: for the engine's checkpoints and logs; what lies there of a run that was stopped
+            or killed is gone on from.
+        output: file of the trained detector, to be written last, by the process of rank 0.
+        recipe: scaled to the images and devices.
+        round: round of the recipe, from 0.
+        architecture: one of the engine's.
+        weights: state dict of a ResNet-50, such as DINO's, to begin with; None is random.
+        detector: checkpoint of the round before to begin with instead.
+        source: what the records are made from, for the checkpoint.
+        num_workers: processes a device that read images.
+        report: to be called by the process of rank 0 after each step with the number of steps
+            done in this round and the latest metrics by name (`loss`, `AP`, ...).
+        stop: whether to stop, to be asked by the process of rank 0 after each report. All
+            processes then write their last checkpoint and raise `TrainingStoppedError`.
+    """
+
+    records: RecordFile
+    folder: Path
+    output: Path
+    recipe: Recipe
+    round: int
+    architecture: str
+    weights: Path | None
+    detector: Path | None
+    source: dict[str, Any]
+    num_workers: int
+    report: Callable[[int, Mapping[str, float]], None]
+    stop: Callable[[], bool]
+
+    @property
+    def schedule(self) -> Round:
+        """The numbers of this round."""
+        return self.recipe.rounds[self.round]
+
+    @functools.cached_property
+    def split(self) -> Split:
+        """The images to train on, and those to measure AP on."""
+        return self.records.split(
+            self.recipe.validation_fraction, self.recipe.max_validation_images
+        )
+
+
+class Detector(abc.ABC):
+    """A trained detector.
+
+    Attributes:
+        device: where it computes.
+    """
+
+    device: torch.device
+
+    @abc.abstractmethod
+    def predict(self, images: Sequence[np.ndarray]) -> list[list[Mask]]:
+        """Masks of images.
+
+        Args:
+            images: uint8 arrays [H, W, 3], RGB, of any sizes.
+
+        Returns:
+            for each image at most 100 masks at its own size, best first, with scores in [0, 1].
+        """
+
+
+class Engine(Protocol):
+    """The functions of an engine's module.
+
+    Attributes:
+        ARCHITECTURES: names of the architectures it can train, the default first.
+    """
+
+    ARCHITECTURES: tuple[str, ...]
+
+    def train(self, job: Job) -> None:
+        """Trains a detector to the end of its round and writes it to `job.output`.
+
+        Raises:
+            TrainingStoppedError: it was asked to stop.
+            CheckpointError: the initial weights do not fit.
+        """
+
+    def load(self, checkpoint: Checkpoint, device: torch.device) -> Detector:
+        """A detector that `train` wrote.
+
+        Raises:
+            CheckpointError: its weights do not fit its architecture.
+        """
+
+
+def find_engine(name: str) -> Engine:
+    """The engine of that name.
+
+    Raises:
+        TrainingError: there is none.
+        MissingExtraError: what it is built on is not installed.
+    """
+    if name not in ENGINES:
+        raise TrainingError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")
+    return importlib.import_module(f".{ENGINES[name]}", __package__)

@@ -1,0 +1,131 @@
+"""Mask R-CNN and Cascade Mask R-CNN of detectron2, class-agnostic, as CutLER configures them."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from detectron2.config import LazyConfig
+from detectron2.modeling.roi_heads import (
+    CascadeROIHeads,
+    FastRCNNOutputLayers,
+    ROIHeads,
+    StandardROIHeads,
+)
+from detectron2.structures import Instances
+from omegaconf import DictConfig
+
+from fiftyone_promerge.training.engines.droploss import droploss_weights
+from fiftyone_promerge.training.recipes import Recipe, Round
+from promerge_core.backbones.base import IMAGENET_MEAN, IMAGENET_STD
+
+# Architectures as recipes and checkpoints name them, and detectron2's own configurations of them.
+CONFIGS = {"mask_rcnn": "mask_rcnn_fpn.py", "cascade_mask_rcnn": "cascade_rcnn.py"}
+
+
+def model_config(
+    architecture: str, recipe: Recipe, schedule: Round, norm: str = "BN"
+) -> DictConfig:
+    """The LazyConfig of a detector, to be changed or instantiated (CutLER, section 4).
+
+    detectron2's own ResNet-50 FPN with one class, RGB input, torchvision's ResNet (its stride in
+    the 3 x 3 convolution, as DINO trained it), every layer trained and normalised by the batch.
+
+    Args:
+        architecture: a key of `CONFIGS`.
+        recipe: the numbers of all rounds.
+        schedule: those of one round.
+        norm: of the backbone and the FPN: `BN` on one device, `SyncBN` on several.
+    """
+    package = files("detectron2.model_zoo")
+    source = package.joinpath("configs", "common", "models", CONFIGS[architecture])
+    model = LazyConfig.load(str(source)).model
+    model.input_format = "RGB"
+    model.pixel_mean = [255 * mean for mean in IMAGENET_MEAN]
+    model.pixel_std = [255 * std for std in IMAGENET_STD]
+    model.backbone.norm = norm
+    model.backbone.bottom_up.stem.norm = norm
+    model.backbone.bottom_up.stages.norm = norm
+    model.backbone.bottom_up.stages.stride_in_1x1 = False
+    network = model.proposal_generator
+    network.nms_thresh = schedule.rpn_nms
+    network.pre_nms_topk = recipe.rpn_pre_nms
+    network.post_nms_topk = (schedule.rpn_train_proposals, recipe.rpn_test_proposals)
+    heads = model.roi_heads
+    heads.num_classes = 1
+    heads.batch_size_per_image = recipe.proposals_per_image
+    predictors = heads.box_predictors if "box_predictors" in heads else [heads.box_predictor]
+    for predictor in predictors:
+        predictor.test_score_thresh = 0.0
+    if schedule.droploss_iou is not None:
+        heads._target_ = _DROPLOSS_HEADS[architecture]
+        for predictor in predictors:
+            predictor._target_ = DropLossOutputLayers
+            predictor.droploss_iou = schedule.droploss_iou
+    return model
+
+
+class DropLossOutputLayers(FastRCNNOutputLayers):
+    """A box predictor whose classification loss leaves out what the pseudo-labels may have missed.
+
+    Args:
+        droploss_iou: a proposal whose predicted box overlaps no target by more has weight 0 in the
+            mean over all proposals.
+
+    Attributes:
+        targets: boxes of each image of the batch, xyxy; the ROI heads set them.
+    """
+
+    targets: list[torch.Tensor]
+
+    def __init__(self, *, droploss_iou: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.droploss_iou = droploss_iou
+
+    def losses(
+        self, predictions: tuple[torch.Tensor, torch.Tensor], proposals: list[Instances]
+    ) -> dict[str, torch.Tensor]:
+        """detectron2's losses, the classification weighted by DropLoss."""
+        losses = super().losses(predictions, proposals)
+        if len(predictions[0]) == 0:
+            return losses
+        with torch.no_grad():
+            boxes = self.predict_boxes(predictions, proposals)
+            weights = torch.cat(
+                [
+                    droploss_weights(predicted, targets, self.droploss_iou)
+                    for predicted, targets in zip(boxes, self.targets, strict=True)
+                ]
+            )
+        classes = torch.cat([image.gt_classes for image in proposals])
+        loss = F.cross_entropy(predictions[0], classes, reduction="none")
+        return losses | {"loss_cls": (weights * loss).mean()}
+
+
+class _PassesTargets(ROIHeads):
+    """ROI heads that hand the images' boxes to their predictors, for DropLoss."""
+
+    def forward(
+        self,
+        images: Any,
+        features: dict[str, torch.Tensor],
+        proposals: list[Instances],
+        targets: list[Instances] | None = None,
+    ) -> Any:
+        for predictor in self.box_predictor.modules():
+            if isinstance(predictor, DropLossOutputLayers):
+                predictor.targets = [image.gt_boxes.tensor for image in targets or ()]
+        return super().forward(images, features, proposals, targets)
+
+
+class DropLossROIHeads(_PassesTargets, StandardROIHeads):
+    """The ROI heads of Mask R-CNN with DropLoss."""
+
+
+class DropLossCascadeROIHeads(_PassesTargets, CascadeROIHeads):
+    """The ROI heads of Cascade Mask R-CNN with DropLoss in every stage."""
+
+
+_DROPLOSS_HEADS = {"mask_rcnn": DropLossROIHeads, "cascade_mask_rcnn": DropLossCascadeROIHeads}

@@ -1,0 +1,114 @@
+"""What a training run is begun with."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import urllib.error
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fiftyone_promerge.training.engines.base import TrainingError
+from fiftyone_promerge.training.recipes import Recipe
+
+DINO_URL = "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything that decides the outcome of a run but its images, ready for JSON.
+
+    Attributes:
+        engine: name of the engine.
+        architecture: name of the architecture.
+        recipe: the scaled recipe.
+        rounds: rounds of it to do.
+        weights: path of the initial weights; None is random.
+        source: what the records are made from.
+        num_workers: processes a device that read images.
+    """
+
+    engine: str
+    architecture: str
+    recipe: Recipe
+    rounds: int
+    weights: str | None
+    source: dict[str, Any]
+    num_workers: int
+
+    def save(self, path: Path) -> None:
+        """Writes the settings of a new run, or compares them to those it was begun with.
+
+        Raises:
+            TrainingError: it was begun with other settings.
+        """
+        if path.exists():
+            begun, now = Settings.load(path)._decisive(), self._decisive()
+            for name in now:
+                if begun[name] != now[name]:
+                    raise TrainingError(
+                        f"{path.parent} holds a run that was begun with {name} {begun[name]}, now "
+                        f"it is {now[name]}; choose another folder, or give the same settings"
+                    )
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """The settings that `save` wrote."""
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{**values, "recipe": Recipe.from_dict(values["recipe"])})
+
+    def _decisive(self) -> dict[str, Any]:
+        """All that must stay the same when a run is resumed, by name."""
+        values = dataclasses.asdict(self)
+        del values["rounds"], values["num_workers"]
+        source, recipe = values.pop("source"), values.pop("recipe")
+        schedules = recipe.pop("rounds")  # last: what they follow from says more
+        name = recipe.pop("name")
+        return {**values, **source, "recipe": name, **recipe, "rounds": schedules}
+
+    def print_choices(self) -> None:
+        """Prints the recipe as it was scaled, and where the weights come from."""
+        recipe = self.recipe
+        print(
+            f"Recipe {recipe.name} for {recipe.num_images} images: batches of {recipe.batch_size}, "
+            f"engine {self.engine}, architecture {self.architecture}"
+        )
+        for number, one in enumerate(recipe.rounds[: self.rounds]):
+            drops = "".join(f", x {recipe.gamma:g} at {milestone}" for milestone in one.milestones)
+            print(
+                f"  round {number}: {one.iterations} iterations, learning rate "
+                f"{one.learning_rate:g} after {recipe.warmup_iterations} of warm-up{drops}"
+            )
+        if self.weights is None:
+            print("  initial weights: RANDOM; far from the published numbers without DINO's")
+        else:
+            print(f"  initial weights: {self.weights}")
+
+
+def find_weights(weights: str | Path | None) -> str | None:
+    """Path of the initial weights; DINO's are downloaded once. None is random.
+
+    Raises:
+        TrainingError: there is no such file, or DINO's cannot be downloaded.
+    """
+    if weights == "random":
+        return None
+    if weights is not None:
+        if not Path(weights).is_file():
+            raise TrainingError(f"there is no weights file at {weights}")
+        return str(Path(weights).resolve())
+    path = Path(torch.hub.get_dir(), "checkpoints", Path(DINO_URL).name)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(DINO_URL, str(path), progress=False)
+        except (OSError, urllib.error.URLError) as error:
+            raise TrainingError(
+                f"DINO's ResNet-50 could not be downloaded; bring {path.name} ({DINO_URL}) and "
+                f"pass it with --weights FILE (weights=FILE in Python), or train from "
+                f"--weights random"
+            ) from error
+    return str(path)
