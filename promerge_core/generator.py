@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from promerge_core.backbones.base import Backbone
-from promerge_core.masks.mask import Mask, masks_from_arrays, resize_masks
+from promerge_core.masks.mask import Mask, masks_from_arrays
+from promerge_core.masks.resizing import resize_masks
 from promerge_core.refinement.refine import refine_batch
 from promerge_core.stages.pipeline import NoMasks, Stages, segment_batch
 from promerge_core.stages.scoring import SCORES

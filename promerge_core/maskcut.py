@@ -7,7 +7,8 @@ import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from promerge_core.backbones.base import Backbone
-from promerge_core.masks.mask import connected_components, mask_iou
+from promerge_core.masks.components import connected_components
+from promerge_core.masks.overlap import mask_iou
 from promerge_core.stages.pipeline import NoMasks
 from promerge_core.stages.prompting import unit_features
 

@@ -22,7 +22,8 @@ from pycocotools.cocoeval import COCOeval
 
 from promerge_core import ProMergeConfig, load_backbone, segment_features
 from promerge_core.images import open_image, prepare_image
-from promerge_core.masks.mask import encode_rle, resize_masks
+from promerge_core.masks.resizing import resize_masks
+from promerge_core.masks.rle import encode_rle
 from promerge_core.refinement.refine import refine_with_iou
 from promerge_core.stages.pipeline import Stages
 from promerge_core.stages.scoring import compactness

@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 
 from fiftyone_promerge.labels import detection_to_mask
 from promerge_core import PromergeError
-from promerge_core.masks.mask import encode_rle
+from promerge_core.masks.rle import encode_rle
 
 IMAGE_ID_FIELD = "coco_id"
 """Field of a sample, and attribute of a label, that holds its id in the COCO file."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from fiftyone_promerge.training import Detector, load
 from promerge_core import ImageMasks
-from promerge_core.backbones.loading import resolve_device
+from promerge_core.backbones.device import resolve_device
 from promerge_core.images import to_rgb
 
 from .mask_model import MaskModel

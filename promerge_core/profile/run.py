@@ -29,7 +29,8 @@ from promerge_core.config import MaskCutConfig, ProMergeConfig
 from promerge_core.generator import ProMerge
 from promerge_core.images import PreparedImage, prepare_image
 from promerge_core.maskcut import second_eigenvector
-from promerge_core.masks.mask import encode_rle, resize_masks
+from promerge_core.masks.resizing import resize_masks
+from promerge_core.masks.rle import encode_rle
 from promerge_core.refinement.refine import refine
 from promerge_core.registry import DINO_MODELS
 from promerge_core.stages.pipeline import segment_features

@@ -9,7 +9,8 @@ import torch
 
 from promerge_core.config import ProMergeConfig, RefinementConfig
 from promerge_core.errors import MissingExtraError
-from promerge_core.masks.mask import fill_holes, mask_iou
+from promerge_core.masks.components import fill_holes
+from promerge_core.masks.overlap import mask_iou
 
 from .permutohedral import PermutohedralLattice, divide, pixel_positions, spatial_lattice
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from promerge_core.config import ProMergeConfig
-from promerge_core.masks.mask import connected_components
+from promerge_core.masks.components import connected_components
 
 
 def unit_features(features: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from promerge_core import MaskCut, MaskCutConfig, NoMasks, load_backbone
 from promerge_core.maskcut import cut_features, foreground, second_eigenvector
-from promerge_core.masks.mask import mask_iou
+from promerge_core.masks.overlap import mask_iou
 from promerge_core.stages.prompting import unit_features
 
 NAMES = ["coco_000000025603", "coco_000000030213", "coco_000000056344"]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fiftyone_promerge.training import Record, mask_from_rle, train
 from fiftyone_promerge.training.recipes import RECIPES, SMOKE, Recipe
-from promerge_core.masks.mask import encode_rle
+from promerge_core.masks.rle import encode_rle
 
 SIDE = 64
 

@@ -12,7 +12,7 @@ from fiftyone_promerge.training import TrainingStoppedError
 from fiftyone_promerge.training.data.records import RecordFile, mask_from_rle, write_records
 from fiftyone_promerge.training.engines.base import Detector, World
 from fiftyone_promerge.training.self_training import LabelRule, combine, write_labels
-from promerge_core.masks.mask import encode_rle
+from promerge_core.masks.rle import encode_rle
 
 RULE = LabelRule(score_threshold=0.7, label_iou=0.5)
 

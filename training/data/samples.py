@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 
 from fiftyone_promerge.training.recipes import Recipe, Round
 from promerge_core import ImageError, open_image
-from promerge_core.masks.mask import decode_rle
+from promerge_core.masks.rle import decode_rle
 
 from .copy_paste import boxes_of, copy_paste
 from .records import Record, RecordError, RecordFile

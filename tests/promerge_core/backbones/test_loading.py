@@ -15,11 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 from promerge_core import BackboneError, load_backbone
-from promerge_core.backbones.loading import (
-    interpolate_dino_positions,
-    resolve_device,
-    resolve_dtype,
-)
+from promerge_core.backbones.device import resolve_device, resolve_dtype
+from promerge_core.backbones.vit import interpolate_dino_positions
 from promerge_core.backbones.weights import read_state_dict
 from promerge_core.registry import BACKBONES
 

@@ -13,16 +13,11 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from scipy import ndimage
 
-from promerge_core.masks.mask import (
-    Mask,
-    connected_components,
-    decode_rle,
-    encode_rle,
-    fill_holes,
-    mask_iou,
-    masks_from_arrays,
-    resize_masks,
-)
+from promerge_core.masks.components import connected_components, fill_holes
+from promerge_core.masks.mask import Mask, masks_from_arrays
+from promerge_core.masks.overlap import mask_iou
+from promerge_core.masks.resizing import resize_masks
+from promerge_core.masks.rle import decode_rle, encode_rle
 
 
 def spiral(size):

@@ -10,7 +10,9 @@ import torch
 from scipy import ndimage
 
 from promerge_core import MissingExtraError, ProMergeConfig, refine
-from promerge_core.masks.mask import encode_rle, mask_iou, resize_masks
+from promerge_core.masks.overlap import mask_iou
+from promerge_core.masks.resizing import resize_masks
+from promerge_core.masks.rle import encode_rle
 from promerge_core.refinement.refine import refine_with_iou
 
 BACKENDS = ["batched", "pydensecrf"]

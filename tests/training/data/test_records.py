@@ -17,7 +17,7 @@ from fiftyone_promerge.training.data.records import (
     mask_from_rle,
     write_records,
 )
-from promerge_core.masks.mask import encode_rle
+from promerge_core.masks.rle import encode_rle
 
 
 def a_mask(height=20, width=30, top=2, left=3, size=5, score=0.5):

@@ -18,7 +18,7 @@ from fiftyone_promerge.training.data.records import (
     write_records,
 )
 from fiftyone_promerge.training.data.samples import Steps, TrainingSamples, resize_record
-from promerge_core.masks.mask import encode_rle
+from promerge_core.masks.rle import encode_rle
 
 
 @pytest.fixture
