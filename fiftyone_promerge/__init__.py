@@ -6,47 +6,13 @@ import importlib.util
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from promerge_core.lazy import lazy_names
+import lazy_loader
 
-if TYPE_CHECKING:
-    from fiftyone_promerge.benchmarks.load import load_benchmark
-    from fiftyone_promerge.coco.exporting import export_coco
-    from fiftyone_promerge.coco.importing import import_coco
-    from fiftyone_promerge.evaluation.run import evaluate
-    from fiftyone_promerge.generation.generate import generate_masks
-    from fiftyone_promerge.models.detector import DetectorModel, load_detector
-    from fiftyone_promerge.models.promerge import ProMergeModel, load_model
-
-    from .detectors import train_detector
-
-__all__ = [
-    "DetectorModel",
-    "ProMergeModel",
-    "evaluate",
-    "export_coco",
-    "generate_masks",
-    "import_coco",
-    "load_benchmark",
-    "load_detector",
-    "load_model",
-    "train_detector",
-]
-
-_HOMES = {
-    "DetectorModel": "models.detector",
-    "ProMergeModel": "models.promerge",
-    "evaluate": "evaluation.run",
-    "export_coco": "coco.exporting",
-    "generate_masks": "generation.generate",
-    "import_coco": "coco.importing",
-    "load_benchmark": "benchmarks.load",
-    "load_detector": "models.detector",
-    "load_model": "models.promerge",
-    "train_detector": "detectors",
-}
-__getattr__ = lazy_names(__name__, _HOMES)
+# FiftyOne starts its database: each public name is imported when it is first used. The stub beside
+# this file says where it is.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 
 class _SourceTree:

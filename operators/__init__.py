@@ -17,7 +17,7 @@ if importlib.util.find_spec("fiftyone_promerge") is None:
 
 def register(plugin: Any) -> None:
     """Registers every operator and panel; see `fiftyone.plugins`."""
-    from .registry import OPERATORS
+    from fiftyone_promerge.operators.registry import OPERATORS
 
     for operator in OPERATORS:
         plugin.register(operator)

@@ -17,11 +17,12 @@ from promerge_core.backbones.base import Backbone
 from promerge_core.masks.mask import Mask, masks_from_arrays
 from promerge_core.masks.resizing import resize_masks
 from promerge_core.refinement.refine import refine_batch
+from promerge_core.registry import SCORES
 from promerge_core.stages.pipeline import NoMasks, Stages, segment_batch
-from promerge_core.stages.scoring import SCORES
 
-from .config import ConfigError, ProMergeConfig, RefinementConfig
+from .config import ProMergeConfig, RefinementConfig
 from .images import PreparedImage, prepare_image
+from .parameters import ConfigError
 from .timing import Timer
 
 
@@ -193,5 +194,5 @@ class ProMerge(MaskGenerator):
             "votes": stages.votes,
             "background_similarity": stages.background_similarity,
         }
-        score = functools.partial(SCORES[self.config.score], stages)
+        score = functools.partial(SCORES[self.config.score].load(), stages)
         return Found(stages.merged, facts, score, stages.reason)

@@ -1,37 +1,165 @@
-"""Methods and backbones by name, without what they need to run: a form is there at once."""
+"""What there is to choose from: methods, backbones, refiners and scores, one entry each.
+
+An entry says all that the commands, forms and docs need to know of it, and where its code is. The
+code is imported when it is first used, so that a form or `promerge --help` is there at once.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import dataclasses
+import importlib
+from typing import Any, Literal
 
-from .config import ConfigError, MaskCutConfig, ProMergeConfig, RefinementConfig
+from .parameters import ConfigError
 
 
-class Method(NamedTuple):
-    """A method's config, and where its generator is: module and class of this package."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One thing to choose.
 
-    config: type[RefinementConfig]
-    generator: tuple[str, str]
+    Attributes:
+        home: where its code is, `module:name` in this package.
+        help: one line that says what it is.
+        label: its name as a person reads it.
+    """
+
+    home: str
+    help: str
+    label: str = ""
+
+    def load(self) -> Any:
+        """What `home` names, imported."""
+        return load(self.home)
+
+
+def load(home: str) -> Any:
+    """What `module:name` of this package names, imported."""
+    module, name = home.split(":")
+    return getattr(importlib.import_module(f".{module}", __package__), name)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Method(Entry):
+    """A way to make masks; `home` names its `MaskGenerator`.
+
+    Attributes:
+        config_home: where its config is, as `home`.
+    """
+
+    config_home: str
+
+    @property
+    def config(self) -> Any:
+        """The class of its config, a `RefinementConfig`."""
+        return load(self.config_home)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackboneEntry(Entry):
+    """A backbone; `home` names what builds it: (name, entry, dtype, weights) -> `Backbone`.
+
+    Attributes:
+        needs_weights: whether it needs pretrained weights, from timm's hub or a file.
+        devices: types of the devices it can compute on.
+        timm_name: the model in timm that it is.
+        positions: how position embeddings are interpolated for another grid: as the official
+            DINO code does, or as timm does.
+        official_weights: where its authors publish its weights.
+    """
+
+    needs_weights: bool = True
+    devices: tuple[str, ...] = ("cpu", "cuda", "mps")
+    timm_name: str = ""
+    positions: Literal["dino", "timm"] = "timm"
+    official_weights: str = ""
 
 
 METHODS = {
-    "promerge": Method(ProMergeConfig, ("generator", "ProMerge")),
-    "maskcut": Method(MaskCutConfig, ("maskcut", "MaskCut")),
+    "promerge": Method(
+        home="generator:ProMerge",
+        config_home="config:ProMergeConfig",
+        label="ProMerge",
+        help="prompt and merge (Li and Shin, ECCV 2024)",
+    ),
+    "maskcut": Method(
+        home="maskcut:MaskCut",
+        config_home="config:MaskCutConfig",
+        label="MaskCut",
+        help="the baseline: iterated normalised cuts (Wang et al., CVPR 2023)",
+    ),
 }
 
-DINO_MODELS = {
-    "dino_vitb8": ("vit_base_patch8_224.dino", "dino_vitbase8_pretrain"),
-    "dino_vits8": ("vit_small_patch8_224.dino", "dino_deitsmall8_pretrain"),
-    "dino_vitb16": ("vit_base_patch16_224.dino", "dino_vitbase16_pretrain"),
-    "dino_vits16": ("vit_small_patch16_224.dino", "dino_deitsmall16_pretrain"),
+
+def _dino(timm_name: str, official: str, help: str) -> BackboneEntry:
+    return BackboneEntry(
+        home="backbones.vit:load_vit",
+        help=help,
+        timm_name=timm_name,
+        positions="dino",
+        official_weights=f"https://dl.fbaipublicfiles.com/dino/{official}/{official}.pth",
+    )
+
+
+BACKBONES = {
+    "dino_vitb8": _dino(
+        "vit_base_patch8_224.dino", "dino_vitbase8_pretrain", "DINO ViT-B/8, as in the paper"
+    ),
+    "dino_vits8": _dino(
+        "vit_small_patch8_224.dino", "dino_deitsmall8_pretrain", "DINO ViT-S/8: a third of the time"
+    ),
+    "dino_vitb16": _dino(
+        "vit_base_patch16_224.dino", "dino_vitbase16_pretrain", "DINO ViT-B/16: coarser patches"
+    ),
+    "dino_vits16": _dino(
+        "vit_small_patch16_224.dino", "dino_deitsmall16_pretrain", "DINO ViT-S/16: the fastest"
+    ),
+    "embedded": BackboneEntry(
+        home="backbones.embedded:load_embedded",
+        help="hand-made descriptors: no download, rough masks",
+        needs_weights=False,
+        devices=("cpu", "cuda"),
+    ),
 }
-"""Each DINO backbone's name in timm, and its authors' name for its weights."""
 
-BACKBONES = (*DINO_MODELS, "embedded")
+TIMM_PREFIX = "timm:"
+"""A backbone of this prefix is any other timm ViT."""
+
+OFFLINE_BACKBONE = next(name for name, entry in BACKBONES.items() if not entry.needs_weights)
+"""The backbone of the demo, and of whoever has no weights."""
+
+REFINERS = {
+    "batched": Entry(
+        home="refinement.batched:refine_batched", help="all masks of an image at once, in PyTorch"
+    ),
+    "pydensecrf": Entry(
+        home="refinement.reference:refine_by_pydensecrf", help="the reference, one mask at a time"
+    ),
+}
+"""Implementations of the dense CRF: (pixels, masks, config) -> refined masks."""
+
+SCORES = {
+    "stability": Entry(
+        home="stages.scoring:stability_score", help="IoU of the refinement times compactness"
+    ),
+    "constant": Entry(home="stages.scoring:constant_score", help="1.0, as in the paper"),
+}
+"""Scores of masks: (stages, refinement IoU [M]) -> scores [M]."""
 
 
-def method_config(method: str, parameters: dict[str, Any]) -> RefinementConfig:
-    """The config of a method.
+def find_backbone(name: str) -> BackboneEntry | None:
+    """The entry of a backbone; None where there is none of that name."""
+    if name.startswith(TIMM_PREFIX):
+        timm_name = name.removeprefix(TIMM_PREFIX)
+        return BackboneEntry(home="backbones.vit:load_vit", help="", timm_name=timm_name)
+    return BACKBONES.get(name)
+
+
+def method_config(method: str, parameters: dict[str, Any]) -> Any:
+    """The config of a method, a `RefinementConfig`.
+
+    Args:
+        method: a name of `METHODS`.
+        parameters: values by name.
 
     Raises:
         ConfigError: the method or a parameter is unknown, or a parameter is out of its range.

@@ -18,5 +18,5 @@ def test_every_public_name_is_there(name: str, database: str):
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_another_name_is_an_attribute_error(name: str):
-    with pytest.raises(AttributeError, match=f"'{name}' has no attribute 'no_such_name'"):
+    with pytest.raises(AttributeError, match=f"{name} attribute no_such_name"):
         importlib.import_module(name).no_such_name  # noqa: B018

@@ -11,6 +11,7 @@ import rich_click as click
 from rich.console import Console
 
 from promerge_core import PromergeError
+from promerge_core.registry import OFFLINE_BACKBONE
 
 from .evaluate import benchmark_data, evaluate, export_field, import_field
 from .generate import generate
@@ -55,7 +56,7 @@ for command in (generate, evaluate, benchmark_data, export_field, import_field, 
 
 
 @main.command()
-@backbone_options(default="embedded")
+@backbone_options(default=OFFLINE_BACKBONE)
 @click.option(
     "--picture",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -78,7 +79,7 @@ def demo(backbone: str, weights: str | None, device: str, dtype: str, picture: P
     console.print(f"The picture of all results: {picture}", highlight=False)
     console.print(f"The dataset is kept in FiftyOne as {DATASET}; look at it: make app")
     console.print("(the same without make: promerge app)")
-    if backbone == "embedded":
+    if backbone == OFFLINE_BACKBONE:
         console.print(
             "These masks come from hand-made descriptors. With DINO, as in the paper:\n"
             "    promerge demo --backbone dino_vitb8\n"

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from rich.console import Console
 from tqdm import tqdm
 
-from promerge_core.registry import method_config
+from promerge_core.registry import METHODS, method_config
 from promerge_core.runs.sources import ImageEntry, RunError, coco_images, find_images, is_url
 
 from .options import (
@@ -213,7 +213,6 @@ def _generate_json(
     entries: list[ImageEntry], output: Path, flags: dict[str, Any], parameters: dict[str, Any]
 ) -> Summary:
     from promerge_core import load_backbone
-    from promerge_core.methods import build_generator
     from promerge_core.runs.local_run import CocoRun
 
     config = method_config(flags["method"], parameters)
@@ -229,7 +228,7 @@ def _generate_json(
         "dtype": flags["dtype"],
         "device": backbone.device.type,
     }
-    generator = build_generator(flags["method"], backbone, config)
+    generator = METHODS[flags["method"]].load()(backbone, config)
     run = CocoRun(generator, entries, output, settings, flags["batch_size"])
     if flags["overwrite"]:
         run.discard()

@@ -8,8 +8,7 @@ from typing import Any
 
 from fiftyone_promerge.provenance import run_record
 from promerge_core import ImageMasks, MaskGenerator, load_backbone, prepare_image
-from promerge_core.methods import build_generator
-from promerge_core.registry import method_config
+from promerge_core.registry import METHODS, method_config
 
 from .mask_model import MaskModel
 
@@ -79,5 +78,5 @@ def load_model(
     """
     parameters = method_config(method, config)
     loaded = load_backbone(backbone, device=device, dtype=dtype, weights=weights)
-    generator = build_generator(method, loaded, parameters)
+    generator = METHODS[method].load()(loaded, parameters)
     return ProMergeModel(generator, method, None if weights is None else str(weights))

@@ -31,17 +31,15 @@ MODELS = {
 def download_model(model_name: str, model_path: str) -> None:
     """Downloads the weights of a model's backbone from timm's hub.
 
+    Of a backbone without weights it makes an empty file, which FiftyOne takes for the sign that
+    there is nothing to download.
+
     Raises:
         BackboneError: the hub cannot be reached; the message says which file to bring.
     """
     from promerge_core.backbones.loading import download_weights
 
-    _, backbone = MODELS[model_name]
-    if backbone == "embedded":
-        # It has no weights; FiftyOne takes a file for the sign that there is nothing to download.
-        Path(model_path).touch()
-    else:
-        download_weights(backbone, model_path)
+    download_weights(MODELS[model_name][1], model_path)
 
 
 def load_model(model_name: str, model_path: str, **kwargs: Any) -> ProMergeModel:
@@ -54,9 +52,10 @@ def load_model(model_name: str, model_path: str, **kwargs: Any) -> ProMergeModel
             `fiftyone_promerge.load_model`.
     """
     import fiftyone_promerge
+    from promerge_core.registry import BACKBONES
 
     method, backbone = MODELS[model_name]
-    weights = None if backbone == "embedded" else model_path
+    weights = model_path if BACKBONES[backbone].needs_weights else None
     return fiftyone_promerge.load_model(backbone, method, weights=weights, **kwargs)
 
 

@@ -13,14 +13,14 @@ from fiftyone_promerge.inspection.inspect_image import Inspection, Source, inspe
 from fiftyone_promerge.operators.framework.forms import detections_fields, spoken
 from fiftyone_promerge.provenance import recorded_parameters
 from promerge_core import ProMergeConfig, PromergeError
-from promerge_core.registry import BACKBONES
+from promerge_core.registry import BACKBONES, OFFLINE_BACKBONE
 
 from . import steps as inspector_steps
 from .overview import show_overview
 from .parts import item, notice
 
 _GENERATE = "@promerge/promerge/generate_masks"
-_DEFAULTS = {"backbone": "embedded", "weights": None, **ProMergeConfig().to_dict()}
+_DEFAULTS = {"backbone": OFFLINE_BACKBONE, "weights": None, **ProMergeConfig().to_dict()}
 _LARGEST_STRIDE = 16
 
 

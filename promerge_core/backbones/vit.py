@@ -1,14 +1,20 @@
-"""Keys of a vision transformer's last attention block."""
+"""Keys of a vision transformer's last attention block, in timm's models."""
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .base import Backbone
+from promerge_core.registry import OFFLINE_BACKBONE, BackboneEntry
+
+from .base import Backbone, BackboneError
+from .weights import load_state, read_state_dict
 
 
 class ViTBackbone(Backbone):
@@ -102,3 +108,80 @@ def interpolate_dino_positions(positions: torch.Tensor, height: int, width: int)
         scale = ((height + 0.1) / side, (width + 0.1) / side)
         grid = F.interpolate(grid, scale_factor=scale, mode="bicubic")
     return torch.cat([positions[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
+
+
+def load_vit(
+    name: str, entry: BackboneEntry, dtype: torch.dtype, weights: str | Path | None
+) -> ViTBackbone:
+    """A ViT of timm with pretrained weights.
+
+    Args:
+        name: the name it is loaded by.
+        entry: its model in timm, and how its position embeddings are interpolated.
+        dtype: the blocks compute in this type.
+        weights: a local state dict; None downloads the pretrained one.
+
+    Raises:
+        BackboneError: the hub cannot be reached, the weights do not fit, or the model is no ViT.
+    """
+    model = create_model(name, entry, weights)
+    attention = getattr(getattr(model, "blocks", [None])[-1], "attn", None)
+    if not hasattr(attention, "qkv") and not hasattr(attention, "k_proj"):
+        raise BackboneError(f"{name} is not a vision transformer whose attention keys can be read")
+    return ViTBackbone(name, model, dtype, dino_positions=entry.positions == "dino")
+
+
+def has_model(timm_name: str) -> bool:
+    """Whether timm has a model of that name."""
+    return _timm().is_model(timm_name)
+
+
+def _timm() -> ModuleType:
+    """Imported when a ViT is asked for: it takes seconds, which every process would pay."""
+    import timm
+
+    return timm
+
+
+def create_model(name: str, entry: BackboneEntry, weights: str | Path | None) -> nn.Module:
+    """A timm model with the pretrained weights of its name, or with a local file's.
+
+    Args:
+        name: the name of the backbone, for messages.
+        entry: its model in timm.
+        weights: a local state dict; None downloads the pretrained one.
+
+    Raises:
+        BackboneError: the hub cannot be reached, or the weights do not fit.
+    """
+    timm_name = entry.timm_name
+    if weights is None and not _timm().models.is_model_pretrained(timm_name):
+        raise BackboneError(
+            f"timm has no pretrained weights for {timm_name}; bring its state dict as .pth or "
+            f".safetensors and pass it with --weights FILE (weights=FILE in Python)"
+        )
+    state = None if weights is None else read_state_dict(Path(weights))
+    # DINO's position embeddings are interpolated here, others by timm.
+    options = {} if entry.positions == "dino" else {"dynamic_img_size": True}
+    # The hub's client announces each of its retries; the error at the end says all of it.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        model = _timm().create_model(timm_name, pretrained=state is None, num_classes=0, **options)
+    except TypeError as error:
+        raise BackboneError(f"{timm_name} is not a vision transformer timm can resize") from error
+    except (OSError, RuntimeError) as error:
+        raise BackboneError(_download_message(name, entry)) from error
+    if state is not None:
+        load_state(model, state, f"{weights} does not fit {timm_name}")
+    return model
+
+
+def _download_message(name: str, entry: BackboneEntry) -> str:
+    bring = "its state dict as .pth or .safetensors"
+    if entry.official_weights:
+        bring = f"{Path(entry.official_weights).name} ({entry.official_weights})"
+    return (
+        f"the pretrained weights of {name} could not be downloaded: the hub cannot be reached. "
+        f"Bring {bring} and pass it with --weights FILE (weights=FILE in Python), "
+        f"or use the backbone {OFFLINE_BACKBONE!r}, which needs none"
+    )

@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from promerge_core.errors import PromergeError
+
 from .base import BackboneError
 
 
@@ -64,26 +66,37 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
 
 
 def load_state(
-    model: nn.Module, state: dict[str, torch.Tensor], path: Path, timm_name: str
+    model: nn.Module,
+    state: dict[str, torch.Tensor],
+    problem: str,
+    error: type[PromergeError] = BackboneError,
 ) -> None:
-    """Loads a state dict that must fit in every name and shape."""
+    """Loads a state dict that must fit in every name and shape.
+
+    Args:
+        model: the model to load it into.
+        state: the tensors by name.
+        problem: what a message says of one that does not fit, before it lists why.
+        error: what is raised then.
+
+    Raises:
+        PromergeError: it does not fit; of the type `error`.
+    """
     expected = model.state_dict()
-    missing = sorted(set(expected) - set(state))
-    unexpected = sorted(set(state) - set(expected))
-    misshapen = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(tensor.shape)}"
-        for key, tensor in expected.items()
-        if key in state and state[key].shape != tensor.shape
+    problems = {
+        "missing": sorted(set(expected) - set(state)),
+        "unexpected": sorted(set(state) - set(expected)),
+        "of another shape": [
+            f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
+            for name, tensor in expected.items()
+            if name in state and state[name].shape != tensor.shape
+        ],
+    }
+    found = [
+        f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for kind, names in problems.items()
+        if names
     ]
-    problems = [
-        f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
-        for kind, keys in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("of another shape", misshapen),
-        )
-        if keys
-    ]
-    if problems:
-        raise BackboneError(f"{path} does not fit {timm_name}: {'; '.join(problems)}")
+    if found:
+        raise error(f"{problem}: {'; '.join(found)}")
     model.load_state_dict(state)

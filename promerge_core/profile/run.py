@@ -32,7 +32,7 @@ from promerge_core.maskcut import second_eigenvector
 from promerge_core.masks.resizing import resize_masks
 from promerge_core.masks.rle import encode_rle
 from promerge_core.refinement.refine import refine
-from promerge_core.registry import DINO_MODELS
+from promerge_core.registry import find_backbone
 from promerge_core.stages.pipeline import segment_features
 from promerge_core.stages.prompting import unit_features
 
@@ -225,8 +225,9 @@ def _measure_peers(
     """Times what others use; how many times longer each takes than our stage."""
     ours = {row["stage"]: row["median_s"] for row in watch.rows}
     ratios = {}
-    if network.name in DINO_MODELS and network.device.type == "cpu":
-        plain: Any = timm.create_model(DINO_MODELS[network.name][0], num_classes=0, img_size=480)
+    entry = find_backbone(network.name)
+    if entry is not None and entry.timm_name and network.device.type == "cpu":
+        plain: Any = timm.create_model(entry.timm_name, num_classes=0, img_size=480)
         batch = network.normalise(image.pixels[None])
         forward = torch.inference_mode()(lambda: plain.eval().forward_features(batch))
         stage = "timm's whole forward, float32"
@@ -256,12 +257,13 @@ def _measure_eigenvectors(watch: Stopwatch, device: torch.device) -> dict[str, f
 
 
 def _load(name: str, device: str, dtype: str, weights: str | None) -> Backbone:
-    """The backbone, a DINO one with random weights where none are given."""
-    if weights is not None or name not in DINO_MODELS:
+    """The backbone; with random weights where it needs some and none are given."""
+    entry = find_backbone(name)
+    if weights is not None or entry is None or not entry.needs_weights:
         return load_backbone(name, device, dtype, weights)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "random.safetensors")
-        model = timm.create_model(DINO_MODELS[name][0], num_classes=0)
+        model = timm.create_model(entry.timm_name, num_classes=0)
         save_file(model.state_dict(), path)
         return load_backbone(name, device, dtype, path)
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from promerge_core.config import ProMergeConfig, RefinementConfig
-from promerge_core.errors import MissingExtraError
 from promerge_core.masks.components import fill_holes
 from promerge_core.masks.overlap import mask_iou
+from promerge_core.registry import REFINERS
 
-from .permutohedral import PermutohedralLattice, divide, pixel_positions, spatial_lattice
-
-_CHUNK = 8
+from .batched import CHUNK
 
 
 def refine(
@@ -79,10 +77,10 @@ def refine_batch(
             )
         coarse.append(_upsample(found, pixels.shape[0], pixels.shape[1]))
         if len(found):
-            refined.append(REFINERS[backend](pixels, coarse[-1], config))
+            refined.append(REFINERS[backend].load()(pixels, coarse[-1], config))
     if not refined:
         return coarse[0], coarse[0].new_zeros(0, dtype=torch.float64)
-    filled = torch.cat([fill_holes(some) for some in torch.cat(refined).split(_CHUNK)])
+    filled = torch.cat([fill_holes(some) for some in torch.cat(refined).split(CHUNK)])
     return filled, mask_iou(filled, torch.cat(coarse))
 
 
@@ -95,68 +93,3 @@ def _upsample(masks: torch.Tensor, height: int, width: int) -> torch.Tensor:
         )
     rows = masks.repeat_interleave(height // masks.shape[1], dim=1)
     return rows.repeat_interleave(width // masks.shape[2], dim=2)
-
-
-def _batched(pixels: torch.Tensor, masks: torch.Tensor, config: RefinementConfig) -> torch.Tensor:
-    """Mean field for all masks of an image at once, on the masks' device.
-
-    With two labels and unaries from a softmax over (1 - m, m), the state of each pixel is one
-    number, s = Q(1) - Q(0) = 2 sigmoid(u) - 1 with u = 2m - 1, and an iteration is
-    s <- 2 sigmoid(u + gaussian_compat G s + bilateral_compat B s) - 1.
-    """
-    height, width = pixels.shape[:2]
-    spatial = spatial_lattice(height, width, config.crf_gaussian_sxy, pixels.device)
-    position = pixel_positions(height, width, config.crf_bilateral_sxy, pixels.device)
-    colour = divide(pixels.reshape(-1, 3).float(), config.crf_bilateral_srgb)
-    bilateral = PermutohedralLattice(torch.cat([position, colour], dim=1))
-
-    refined = []
-    for chunk in masks.flatten(1).T.split(_CHUNK, dim=1):
-        unary = chunk.contiguous().float().mul_(2).sub_(1)
-        state = unary.sigmoid().mul_(2).sub_(1)
-        for _ in range(config.crf_iterations):
-            log_odds = unary.add(spatial.filter(state), alpha=config.crf_gaussian_compat)
-            log_odds.add_(bilateral.filter(state), alpha=config.crf_bilateral_compat)
-            state = log_odds.sigmoid_().mul_(2).sub_(1)
-        refined.append(state > 0)
-    return torch.cat(refined, dim=1).T.reshape(masks.shape)
-
-
-def _pydensecrf(
-    pixels: torch.Tensor, masks: torch.Tensor, config: RefinementConfig
-) -> torch.Tensor:
-    """The reference: pydensecrf, one mask after the other, on the CPU."""
-    try:
-        from pydensecrf.densecrf import DenseCRF2D
-        from pydensecrf.utils import unary_from_softmax
-    except ImportError as error:
-        raise MissingExtraError(
-            "the refiner 'pydensecrf' is not installed: pip install 'fiftyone-promerge[pydensecrf]'"
-        ) from error
-
-    image = np.ascontiguousarray(pixels.cpu().numpy())
-    height, width = image.shape[:2]
-    refined = torch.empty_like(masks, device="cpu")
-    for index, mask in enumerate(masks.cpu().numpy().astype(np.float32)):
-        crf = DenseCRF2D(width, height, 2)
-        crf.setUnaryEnergy(unary_from_softmax(_softmax_pair(mask)))
-        crf.addPairwiseGaussian(sxy=config.crf_gaussian_sxy, compat=config.crf_gaussian_compat)
-        crf.addPairwiseBilateral(
-            sxy=config.crf_bilateral_sxy,
-            srgb=config.crf_bilateral_srgb,
-            rgbim=image,
-            compat=config.crf_bilateral_compat,
-        )
-        labels = np.argmax(crf.inference(config.crf_iterations), axis=0)
-        refined[index] = torch.from_numpy(labels.reshape(height, width) == 1)
-    return refined.to(masks.device)
-
-
-def _softmax_pair(mask: np.ndarray) -> np.ndarray:
-    """Softmax over (1 - m, m), float32 [2, h, w]."""
-    exponents = np.exp(np.stack([1 - mask, mask]))
-    return exponents / exponents.sum(axis=0)
-
-
-Refiner = Callable[[torch.Tensor, torch.Tensor, RefinementConfig], torch.Tensor]
-REFINERS: dict[str, Refiner] = {"batched": _batched, "pydensecrf": _pydensecrf}

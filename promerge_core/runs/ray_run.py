@@ -19,7 +19,7 @@ from promerge_core.config import RefinementConfig
 from promerge_core.errors import MissingExtraError
 from promerge_core.generator import MaskGenerator
 from promerge_core.images import ImageError, PreparedImage, open_image, prepare_image
-from promerge_core.methods import build_generator
+from promerge_core.registry import METHODS
 
 from .coco_json import Record, skipped_record
 from .shards import ShardFolder, shard_record
@@ -78,7 +78,7 @@ class GeneratorSettings:
     def build(self, device: str) -> MaskGenerator:
         """The generator, on a device."""
         backbone = load_backbone(self.backbone, device, self.dtype, self.weights)
-        return build_generator(self.method, backbone, self.config)
+        return METHODS[self.method].load()(backbone, self.config)
 
     def to_dict(self) -> dict[str, Any]:
         """What decides the masks, ready for JSON."""

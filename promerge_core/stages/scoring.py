@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 
@@ -42,9 +40,3 @@ def compactness(masks: torch.Tensor) -> torch.Tensor:
     columns = (padded[:, :, 1:] != padded[:, :, :-1]).flatten(1).sum(1)
     area = masks.flatten(1).sum(1).double()
     return 16 * area / (rows + columns).clamp(min=1).square()
-
-
-SCORES: dict[str, Callable[[Stages, torch.Tensor], torch.Tensor]] = {
-    "stability": stability_score,
-    "constant": constant_score,
-}

@@ -8,7 +8,8 @@ import torch
 
 from promerge_core import ProMerge, load_backbone, segment_features
 from promerge_core.backbones.base import Backbone
-from promerge_core.backbones.embedded import agglomerate, describe_patches, patch_graph
+from promerge_core.backbones.embedded import describe_patches
+from promerge_core.backbones.regions import agglomerate, patch_graph
 from promerge_core.stages.pipeline import NoMasks
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from promerge_core import ProMerge, ProMergeConfig, load_backbone, segment_features
+from promerge_core.registry import SCORES
 from promerge_core.stages.pipeline import Stages
-from promerge_core.stages.scoring import SCORES, compactness
+from promerge_core.stages.scoring import compactness
 
 
 @pytest.fixture
@@ -26,14 +27,16 @@ def stages() -> Stages:
 def test_scores_lie_above_zero_and_at_most_at_one(name: str, stages: Stages) -> None:
     assert len(stages.merged) == 2
     for values in ([0.0, 1.0], [0.5, 0.7]):
-        scores = SCORES[name](stages, torch.tensor(values, dtype=torch.float64))
+        scores = SCORES[name].load()(stages, torch.tensor(values, dtype=torch.float64))
         assert scores.shape == (2,)
         assert scores.dtype == torch.float64
         assert bool(((scores > 0) & (scores <= 1)).all())
 
 
 def test_stability_rises_with_the_iou_of_the_refinement(stages: Stages) -> None:
-    low, high = SCORES["stability"](stages, torch.tensor([0.6, 0.8], dtype=torch.float64)).tolist()
+    low, high = (
+        SCORES["stability"].load()(stages, torch.tensor([0.6, 0.8], dtype=torch.float64)).tolist()
+    )
     assert low < high
 
 
@@ -47,7 +50,7 @@ def test_stability_rises_with_compactness() -> None:
 
 
 def test_constant_is_one(stages: Stages) -> None:
-    scores = SCORES["constant"](stages, torch.tensor([0.5, 1.0], dtype=torch.float64))
+    scores = SCORES["constant"].load()(stages, torch.tensor([0.5, 1.0], dtype=torch.float64))
     assert scores.tolist() == [1.0, 1.0]
 
 

@@ -1,0 +1,10 @@
+from .benchmarks.load import load_benchmark as load_benchmark
+from .coco.exporting import export_coco as export_coco
+from .coco.importing import import_coco as import_coco
+from .detectors import train_detector as train_detector
+from .evaluation.run import evaluate as evaluate
+from .generation.generate import generate_masks as generate_masks
+from .models.detector import DetectorModel as DetectorModel
+from .models.detector import load_detector as load_detector
+from .models.promerge import ProMergeModel as ProMergeModel
+from .models.promerge import load_model as load_model

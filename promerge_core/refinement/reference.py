@@ -1,0 +1,45 @@
+"""The dense CRF by pydensecrf: the reference, one mask after the other, on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from promerge_core.config import RefinementConfig
+from promerge_core.errors import MissingExtraError
+
+
+def refine_by_pydensecrf(
+    pixels: torch.Tensor, masks: torch.Tensor, config: RefinementConfig
+) -> torch.Tensor:
+    """The reference: pydensecrf, one mask after the other, on the CPU."""
+    try:
+        from pydensecrf.densecrf import DenseCRF2D
+        from pydensecrf.utils import unary_from_softmax
+    except ImportError as error:
+        raise MissingExtraError(
+            "the refiner 'pydensecrf' is not installed: pip install 'fiftyone-promerge[pydensecrf]'"
+        ) from error
+
+    image = np.ascontiguousarray(pixels.cpu().numpy())
+    height, width = image.shape[:2]
+    refined = torch.empty_like(masks, device="cpu")
+    for index, mask in enumerate(masks.cpu().numpy().astype(np.float32)):
+        crf = DenseCRF2D(width, height, 2)
+        crf.setUnaryEnergy(unary_from_softmax(_softmax_pair(mask)))
+        crf.addPairwiseGaussian(sxy=config.crf_gaussian_sxy, compat=config.crf_gaussian_compat)
+        crf.addPairwiseBilateral(
+            sxy=config.crf_bilateral_sxy,
+            srgb=config.crf_bilateral_srgb,
+            rgbim=image,
+            compat=config.crf_bilateral_compat,
+        )
+        labels = np.argmax(crf.inference(config.crf_iterations), axis=0)
+        refined[index] = torch.from_numpy(labels.reshape(height, width) == 1)
+    return refined.to(masks.device)
+
+
+def _softmax_pair(mask: np.ndarray) -> np.ndarray:
+    """Softmax over (1 - m, m), float32 [2, h, w]."""
+    exponents = np.exp(np.stack([1 - mask, mask]))
+    return exponents / exponents.sum(axis=0)
