@@ -10,7 +10,12 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.collections as foc
 
-from fiftyone_promerge.coco.annotations import batches, check_detections_field, read_annotations
+from fiftyone_promerge.coco.annotations import (
+    batches,
+    check_detections_field,
+    compute_sizes,
+    read_annotations,
+)
 from fiftyone_promerge.generation.generate import FieldError
 from fiftyone_promerge.training import (
     Progress,
@@ -91,8 +96,7 @@ def train_detector(
     if samples is None:
         raise FieldError("there are no samples to train on")
     check_detections_field(samples, label_field)
-    if samples.exists("metadata.width", False):
-        samples.compute_metadata()
+    compute_sizes(samples)
     dataset = samples._root_dataset
     source = {"dataset": dataset.name, "field": label_field, "images": len(samples)}
     _record(dataset, label_field, source, options, output_dir, checkpoint=None)

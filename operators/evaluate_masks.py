@@ -9,7 +9,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.benchmarks.load import GT_FIELD, published_iou_type
+from fiftyone_promerge.benchmarks.load import GT_FIELD
+from fiftyone_promerge.benchmarks.registry import published_ap
 from fiftyone_promerge.evaluation.comparison import comparison
 from fiftyone_promerge.evaluation.run import METRICS, check_fields, evaluate
 from fiftyone_promerge.generation.generate import check_field_name
@@ -122,5 +123,5 @@ def _rows(
     ctx: foo.ExecutionContext, values: dict[str, Any], metrics: dict[str, float]
 ) -> list[dict[str, Any]]:
     benchmark = ctx.dataset.info.get("benchmark")
-    comparable = benchmark and published_iou_type(benchmark) == values["iou_type"]
-    return comparison({values["pred_field"]: metrics}, benchmark if comparable else None)
+    published = published_ap(benchmark, [values["iou_type"]])
+    return comparison({values["pred_field"]: metrics}, published)

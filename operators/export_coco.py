@@ -66,7 +66,6 @@ class ExportCoco(RunOperator):
         samples = ctx.target_view(require_flat=True)
         path = Path(values["path"]).expanduser()
         path.parent.mkdir(parents=True, exist_ok=True)
-        samples.compute_metadata()
         written = export_coco(samples, values["label_field"], path, values["kind"])
         return {"annotations": written, "path": str(path)}
 

@@ -10,7 +10,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.benchmarks.load import BENCHMARKS, GT_FIELD, load_benchmark, where_to_get
+from fiftyone_promerge.benchmarks.load import GT_FIELD, load_benchmark
+from fiftyone_promerge.benchmarks.registry import BENCHMARKS, where_to_get
 from fiftyone_promerge.operators.framework.forms import Form, check_readable
 from fiftyone_promerge.operators.framework.run_operator import RunOperator
 from fiftyone_promerge.operators.framework.running import Report

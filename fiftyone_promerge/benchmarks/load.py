@@ -6,12 +6,11 @@ signing up. `BENCHMARKS` says where everything is.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import fiftyone as fo
 import fiftyone.zoo as foz
@@ -25,6 +24,9 @@ from fiftyone_promerge.coco.importing import (
 )
 from promerge_core import PromergeError
 
+from .registry import BENCHMARKS, where_to_get
+from .sa1b import Sa1bFolder
+
 logger = logging.getLogger(__name__)
 
 GT_FIELD = "ground_truth"
@@ -32,90 +34,6 @@ GT_FIELD = "ground_truth"
 
 class BenchmarkError(PromergeError):
     """A benchmark's files are not there, or its name is not known."""
-
-
-class Benchmark(NamedTuple):
-    """Where a benchmark's files are and under which terms.
-
-    Attributes:
-        title: its usual name.
-        images: what to download, and from where.
-        annotations: URL of the class-agnostic annotation file that the paper uses.
-        licence: terms of the images and annotations.
-        sign_up: whether the images need an account or an agreement.
-        has_masks: whether the annotations have masks; else boxes alone can be evaluated.
-        folders: folders under `images_dir` in which the images may lie.
-    """
-
-    title: str
-    images: str
-    annotations: str
-    licence: str
-    sign_up: bool
-    has_masks: bool
-    folders: tuple[str, ...] = ()
-
-
-_CUTLER = "http://dl.fbaipublicfiles.com/cutler"
-_PROMERGE = "https://www.robots.ox.ac.uk/~vgg/research/promerge/shared_files"
-_COCO_TERMS = "annotations CC BY 4.0; images under their owners' Flickr terms"
-
-BENCHMARKS = {
-    "coco2017": Benchmark(
-        "COCO 2017 val",
-        "http://images.cocodataset.org/zips/val2017.zip (5,000 images, 1 GB)",
-        f"{_CUTLER}/coco/coco_cls_agnostic_instances_val2017.json",
-        _COCO_TERMS,
-        sign_up=False,
-        has_masks=True,
-        folders=("val2017",),
-    ),
-    "coco20k": Benchmark(
-        "COCO 20K",
-        "http://images.cocodataset.org/zips/train2014.zip (13 GB) and val2014.zip there (6 GB)",
-        f"{_CUTLER}/coco/coco20k_trainval_gt.json",
-        _COCO_TERMS,
-        sign_up=False,
-        has_masks=True,
-        folders=("train2014", "val2014"),
-    ),
-    "lvis": Benchmark(
-        "LVIS v1 val",
-        "http://images.cocodataset.org/zips/val2017.zip (1 GB) and train2017.zip there (18 GB)",
-        f"{_CUTLER}/coco/lvis1.0_cocofied_val_cls_agnostic.json",
-        _COCO_TERMS,
-        sign_up=False,
-        has_masks=True,
-        folders=("val2017", "train2017"),
-    ),
-    "kitti": Benchmark(
-        "KITTI object detection",
-        "https://www.cvlibs.net/datasets/kitti/eval_object.php?obj_benchmark=2d (left color "
-        "images, 12 GB)",
-        f"{_CUTLER}/kitti/trainval_cls_agnostic.json",
-        "CC BY-NC-SA 3.0",
-        sign_up=True,
-        has_masks=False,
-        folders=("JPEGImages", "training/image_2"),
-    ),
-    "objects365": Benchmark(
-        "Objects365 v2 val",
-        "https://www.objects365.org/download.html (patches 16 to 40 of the validation set)",
-        f"{_PROMERGE}/objects365_16-40.json",
-        "see https://www.objects365.org",
-        sign_up=True,
-        has_masks=False,
-        folders=("val",),
-    ),
-    "sa1b": Benchmark(
-        "SA-1B (one of its archives)",
-        "https://ai.meta.com/datasets/segment-anything-downloads/",
-        f"{_PROMERGE}/sa1b.json",
-        "SA-1B Dataset Research License",
-        sign_up=True,
-        has_masks=True,
-    ),
-}
 
 
 class _Annotations(Protocol):
@@ -128,42 +46,6 @@ class _Annotations(Protocol):
     def annotations(self) -> Iterator[dict[str, Any]]: ...
 
     def categories(self) -> dict[int, str]: ...
-
-
-class Sa1bFolder:
-    """SA-1B as it is distributed: one json an image, in a folder.
-
-    Args:
-        path: the folder.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def images(self) -> Iterator[dict[str, Any]]:
-        """Every image, with COCO's keys."""
-        for content in self._files():
-            yield content["image"] | {"id": content["image"]["image_id"]}
-
-    def annotations(self) -> Iterator[dict[str, Any]]:
-        """Every annotation, with COCO's keys."""
-        for content in self._files():
-            for annotation in content["annotations"]:
-                yield annotation | {"image_id": content["image"]["image_id"]}
-
-    def categories(self) -> dict[int, str]:
-        """None: SA-1B has no classes."""
-        return {}
-
-    def _files(self) -> Iterator[dict[str, Any]]:
-        for path in sorted(self.path.glob("*.json")):
-            try:
-                content = json.loads(path.read_bytes())
-            except ValueError as error:
-                raise CocoError(f"{path} is not valid JSON: {error}") from error
-            if not isinstance(content, dict) or not {"image", "annotations"} <= content.keys():
-                raise CocoError(f"{path} is not an SA-1B file: it has no image and annotations")
-            yield content
 
 
 def load_benchmark(
@@ -206,21 +88,6 @@ def load_benchmark(
         dataset.delete()
         raise
     return dataset
-
-
-def where_to_get(name: str) -> str:
-    """One paragraph on where a benchmark's images and annotations are and what they ask for."""
-    benchmark = BENCHMARKS[name]
-    sign_up = " after signing up" if benchmark.sign_up else ""
-    return (
-        f"{benchmark.title}: images{sign_up} from {benchmark.images}; annotations from "
-        f"{benchmark.annotations}; licence: {benchmark.licence}."
-    )
-
-
-def published_iou_type(name: str) -> Literal["segm", "bbox"]:
-    """What the published numbers of a benchmark compare: masks where it has them, else boxes."""
-    return "segm" if BENCHMARKS[name].has_masks else "bbox"
 
 
 def _download_coco2017() -> tuple[Path, Path]:

@@ -47,7 +47,7 @@ def evaluate(
 
     Example: promerge evaluate my-dataset --fields promerge maskcut
     """
-    from fiftyone_promerge.benchmarks.load import published_iou_type
+    from fiftyone_promerge.benchmarks.registry import published_ap
     from fiftyone_promerge.evaluation.comparison import comparison, draw
     from fiftyone_promerge.evaluation.run import evaluate as evaluate_field
 
@@ -59,8 +59,7 @@ def evaluate(
         ).metrics()
         for field in (*fields, *more_fields)
     }
-    comparable = benchmark and published_iou_type(benchmark) == iou_type
-    rows = comparison(metrics, benchmark if comparable else None)
+    rows = comparison(metrics, published_ap(benchmark, [iou_type]))
     console.print(_table(rows, f"{dataset}, {iou_type}, percent"))
     if json_path:
         content = {

@@ -283,9 +283,7 @@ def _generate_dataset(
         console.print(f"{already} images had masks already; --overwrite makes them anew")
     console.print(f"Masks are in the field {field} of the FiftyOne dataset {name}")
     if output is not None:
-        done = dataset.exists(field)
-        done.compute_metadata()
-        export_coco(done, field, output)
+        export_coco(dataset.exists(field), field, output)
         console.print(f"and in {output}", highlight=False)
     return summary
 

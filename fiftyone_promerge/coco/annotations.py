@@ -6,7 +6,7 @@ its mask: `coco_bbox` (x, y, width, height in pixels), `area` (pixels) and `iscr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import fiftyone as fo
@@ -152,6 +152,19 @@ def batches(samples: foc.SampleCollection) -> Iterator[foc.SampleCollection]:
     """Splits samples into views of at most `BATCH_SIZE`, in order."""
     for start in range(0, len(samples), BATCH_SIZE):
         yield samples[start : start + BATCH_SIZE]
+
+
+def compute_sizes(
+    samples: foc.SampleCollection, progress: bool | Callable[..., None] | None = None
+) -> None:
+    """Computes the metadata of the samples that have none; where it is not possible, none stays.
+
+    Args:
+        samples: a dataset or view of images.
+        progress: as FiftyOne's `compute_metadata` takes it.
+    """
+    if samples.exists("metadata.width", False):
+        samples.compute_metadata(progress=progress)
 
 
 def check_detections_field(samples: foc.SampleCollection, field: str) -> None:

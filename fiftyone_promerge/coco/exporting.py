@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import itertools
+import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any
 
 import fiftyone.core.collections as foc
 
-from fiftyone_promerge.labels import LABEL
+from promerge_core.runs.coco_json import Kind, write_json
 
 from .annotations import (
     IMAGE_ID_FIELD,
@@ -18,25 +19,29 @@ from .annotations import (
     annotation_area,
     batches,
     check_detections_field,
+    compute_sizes,
     read_annotations,
 )
+
+logger = logging.getLogger(__name__)
 
 
 def export_coco(
     samples: foc.SampleCollection,
     field: str,
     path: str | os.PathLike[str],
-    kind: Literal["dataset", "results"] = "dataset",
+    kind: Kind = "dataset",
 ) -> int:
     """Writes a field as COCO json that pycocotools, detectron2 and CutLER's tools read.
 
     Image ids are the samples' `coco_id` where they have one, else 1, 2, ... in order. File names
-    are relative to the deepest folder that holds all images.
+    are relative to the deepest folder that holds all images. Sizes that are missing are computed;
+    an image without labels whose size cannot be found out is left out, with a warning.
 
     Args:
-        samples: a dataset or view of images with metadata.
+        samples: a dataset or view of images.
         field: a field of `fo.Detections`.
-        path: the file to write.
+        path: the file to write; if anything fails, it stays as it was.
         kind: `dataset` writes images, annotations and the one category, for training and looking;
             `results` writes the list that `COCO.loadRes` takes. Results with a mask have no
             `bbox`, since `loadRes` would take the box's area for the mask's.
@@ -45,36 +50,26 @@ def export_coco(
         the number of annotations written.
 
     Raises:
-        CocoError: the field is not one of detections, or an image's size is unknown.
+        CocoError: the field is not one of detections, or the size of an image with labels is
+            unknown.
     """
     check_detections_field(samples, field)
+    compute_sizes(samples)
     image_ids = _image_ids(samples)
-    written = 0
+    info = {"dataset": samples._root_dataset.name, "field": field}
+    annotations = _annotations(samples, field, image_ids, kind)
+    return write_json(Path(path), info, lambda: _images(samples, image_ids), annotations, kind)
 
-    def annotations() -> Iterator[dict[str, Any]]:
-        nonlocal written
-        start = 0
-        for batch in batches(samples):
-            labels = read_annotations(batch, field, with_masks=True)
-            for image_id, found in zip(image_ids[start:], labels, strict=False):
-                for annotation in found:
-                    written += 1
-                    yield _file_annotation(annotation, written, image_id, kind)
-            start += len(labels)
 
-    with Path(path).open("w", encoding="utf-8") as file:
-        if kind == "results":
-            _write_list(file, annotations())
-            return written
-        category = {"id": 1, "name": LABEL, "supercategory": LABEL}
-        file.write('{"info": {}, "licenses": [], "categories": ')
-        json.dump([category], file)
-        file.write(', "images": ')
-        _write_list(file, _images(samples, image_ids))
-        file.write(', "annotations": ')
-        _write_list(file, annotations())
-        file.write("}")
-    return written
+def _annotations(
+    samples: foc.SampleCollection, field: str, image_ids: list[int], kind: Kind
+) -> Iterator[dict[str, Any]]:
+    ids, numbers = iter(image_ids), itertools.count(1)
+    for batch in batches(samples):
+        for found in read_annotations(batch, field, with_masks=True):
+            image_id = next(ids)
+            for annotation in found:
+                yield _file_annotation(annotation, next(numbers), image_id, kind)
 
 
 def _file_annotation(
@@ -110,14 +105,12 @@ def _image_ids(samples: foc.SampleCollection) -> list[int]:
 def _images(samples: foc.SampleCollection, image_ids: list[int]) -> Iterator[dict[str, Any]]:
     filepaths, widths, heights = samples.values(["filepath", "metadata.width", "metadata.height"])
     root = os.path.commonpath([str(Path(path).parent) for path in filepaths]) if filepaths else ""
+    unknown = 0
     for path, width, height, image_id in zip(filepaths, widths, heights, image_ids, strict=True):
+        if not (width and height):
+            unknown += 1
+            continue
         name = Path(path).relative_to(root).as_posix()
         yield {"id": image_id, "file_name": name, "width": width, "height": height}
-
-
-def _write_list(file: IO[str], items: Iterable[dict[str, Any]]) -> None:
-    file.write("[")
-    for index, item in enumerate(items):
-        file.write(",\n" if index else "\n")
-        json.dump(item, file, allow_nan=False)
-    file.write("\n]")
+    if unknown:
+        logger.warning("%d images without labels cannot be read and were left out", unknown)

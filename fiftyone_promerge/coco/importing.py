@@ -22,7 +22,7 @@ from pymongo import UpdateOne
 from fiftyone_promerge.labels import LABEL, mask_to_detection, relative_box
 from promerge_core import Mask
 
-from .annotations import IMAGE_ID_FIELD, CocoError, ImageSize
+from .annotations import IMAGE_ID_FIELD, CocoError, ImageSize, compute_sizes
 
 logger = logging.getLogger(__name__)
 
@@ -312,8 +312,7 @@ def import_coco(
 
 def _targets(samples: foc.SampleCollection, file: CocoFile) -> dict[int, tuple[str, ImageSize]]:
     """Sample id and size by COCO image id."""
-    if samples.exists("metadata.width", False):
-        samples.compute_metadata()
+    compute_sizes(samples)
     sample_ids, paths, widths, heights = samples.values(
         ["id", "filepath", "metadata.width", "metadata.height"]
     )

@@ -8,19 +8,19 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from fiftyone_promerge.benchmarks.paper import PUBLISHED_AP
-
 from .run import METRICS
 
 Row = dict[str, Any]
 
 
-def comparison(metrics: Mapping[str, Mapping[str, float]], benchmark: str | None) -> list[Row]:
-    """One row an evaluation, then one a published method.
+def comparison(
+    metrics: Mapping[str, Mapping[str, float]], published: Mapping[str, float]
+) -> list[Row]:
+    """One row per evaluation, then one per published method.
 
     Args:
         metrics: per field the result of `metrics()`, in [0, 1].
-        benchmark: the benchmark that was evaluated, or None where nothing is published.
+        published: AP in percent of other methods; see `benchmarks.registry.published_ap`.
 
     Returns:
         dicts with `name`, `published` (bool) and, in percent, those of the 12 numbers that are
@@ -30,7 +30,6 @@ def comparison(metrics: Mapping[str, Mapping[str, float]], benchmark: str | None
         {"name": name, "published": False} | {key: _percent(values[key]) for key in METRICS}
         for name, values in metrics.items()
     ]
-    published = {name: values[benchmark] for name, values in PUBLISHED_AP.items() if benchmark}
     return rows + [{"name": n, "published": True, "AP": ap} for n, ap in published.items()]
 
 

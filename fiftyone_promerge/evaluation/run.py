@@ -26,6 +26,7 @@ from fiftyone_promerge.coco.annotations import (
     annotation_area,
     batches,
     check_detections_field,
+    compute_sizes,
     computed_area,
     read_annotations,
 )
@@ -159,8 +160,7 @@ class PycocotoolsEvaluation(fouc.COCOEvaluation):
         progress: bool | Callable[[Any], None] | None = None,
     ) -> fouc.COCODetectionResults:
         """Matches all images, writes the outcome to their labels and counts AP and AR."""
-        if samples.exists("metadata.width", False):
-            samples.compute_metadata(progress=progress)
+        compute_sizes(samples, progress)
         images: list[list[dict[str, Any] | None]] = []
         matches = []
         with fou.ProgressBar(total=len(samples), progress=progress) as bar:

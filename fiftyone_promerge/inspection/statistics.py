@@ -7,7 +7,7 @@ import dataclasses
 import fiftyone.core.collections as foc
 from fiftyone import CountValues, HistogramValues, ViewField
 
-from fiftyone_promerge.benchmarks.load import published_iou_type
+from fiftyone_promerge.benchmarks.registry import published_ap
 from fiftyone_promerge.evaluation.comparison import Row, comparison
 from fiftyone_promerge.evaluation.run import METRICS
 from fiftyone_promerge.training import loss_curve
@@ -112,6 +112,4 @@ def evaluation_rows(samples: foc.SampleCollection) -> list[Row]:
             runs[key] = metrics
             masks = getattr(dataset.get_evaluation_info(key).config, "use_masks", False)
             kinds.add("segm" if masks else "bbox")
-    benchmark = dataset.info.get("benchmark")
-    comparable = benchmark and published_iou_type(benchmark) in kinds
-    return comparison(runs, benchmark if comparable else None)
+    return comparison(runs, published_ap(dataset.info.get("benchmark"), kinds))

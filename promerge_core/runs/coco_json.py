@@ -17,6 +17,10 @@ CATEGORY = {"id": 1, "name": "object", "supercategory": "object"}
 
 Record = dict[str, Any]
 
+Kind = Literal["dataset", "results"]
+
+_DESCRIPTION = "Instance masks without labels, by fiftyone-promerge"
+
 
 def image_record(image_id: int, file_name: str, masks: ImageMasks) -> Record:
     """The record of an image that was processed."""
@@ -58,48 +62,69 @@ def write_coco(
     output: Path,
     run: dict[str, Any],
     records: Callable[[], Iterable[Record]],
-    kind: Literal["dataset", "results"] = "dataset",
+    kind: Kind = "dataset",
 ) -> Summary:
-    """Writes records as one COCO json, without holding it in memory, and puts it in place.
+    """Writes the records of a run as one COCO json; see `write_json`.
 
     Args:
         output: the file to write.
         run: what made the records, for the `info` of a dataset.
-        records: gives the records anew at each call, in the same order.
-        kind: `dataset` for images, annotations and the one category; `results` for the list that
-            `COCO.loadRes` takes, without boxes, since it would take the box's area for the mask's.
+        records: gives the records from the first on at each call, in the same order.
+        kind: as of `write_json`.
 
     Returns:
         counts over all records.
     """
     summary = summarise(records())
+    info = {"run": run, "summary": summary.to_dict()}
+    rows = _result_rows if kind == "results" else _annotation_rows
+    write_json(output, info, lambda: _image_rows(records()), rows(records()), kind)
+    return summary
+
+
+def write_json(
+    output: Path,
+    info: dict[str, Any],
+    images: Callable[[], Iterable[dict[str, Any]]],
+    annotations: Iterable[dict[str, Any]],
+    kind: Kind = "dataset",
+) -> int:
+    """Writes one COCO json, without holding it in memory, and then puts it in place.
+
+    Args:
+        output: the file to write; if anything fails, it stays as it was.
+        info: what made the annotations, for the `info` of a dataset.
+        images: gives the images.
+        annotations: the annotations, in the form that `kind` asks for.
+        kind: `dataset` for images, annotations and the one category; `results` for the list that
+            `COCO.loadRes` takes, without boxes where there are masks, since it would take the
+            box's area for the mask's.
+
+    Returns:
+        the number of annotations.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON does not have.
+    """
     draft = output.with_name(output.name + ".draft")
     try:
         with draft.open("w", encoding="utf-8") as file:
+            write = file.write
             if kind == "results":
-                _write_list(file.write, _result_rows(records()))
+                count = _write_list(write, annotations)
             else:
-                _write_dataset(file.write, {"run": run, "summary": summary.to_dict()}, records)
+                write('{"info": ' + json.dumps({"description": _DESCRIPTION, **info}))
+                write(',\n"categories": ' + json.dumps([CATEGORY]))
+                write(',\n"images": ')
+                _write_list(write, images())
+                write(',\n"annotations": ')
+                count = _write_list(write, annotations)
+                write("}\n")
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
     draft.replace(output)
-    return summary
-
-
-def _write_dataset(
-    write: Callable[[str], object],
-    made_by: dict[str, Any],
-    records: Callable[[], Iterable[Record]],
-) -> None:
-    info = {"description": "Instance masks without labels, by fiftyone-promerge", **made_by}
-    write('{"info": ' + json.dumps(info))
-    write(',\n"categories": ' + json.dumps([CATEGORY]))
-    write(',\n"images": ')
-    _write_list(write, _image_rows(records()))
-    write(',\n"annotations": ')
-    _write_list(write, _annotation_rows(records()))
-    write("}\n")
+    return count
 
 
 def _image_rows(records: Iterable[Record]) -> Iterator[Record]:
@@ -125,9 +150,11 @@ def _result_rows(records: Iterable[Record]) -> Iterator[Record]:
             yield {**keys, "segmentation": mask["segmentation"], "score": mask["score"]}
 
 
-def _write_list(write: Callable[[str], object], rows: Iterable[Record]) -> None:
-    separator = "[\n"
+def _write_list(write: Callable[[str], object], rows: Iterable[dict[str, Any]]) -> int:
+    """Writes one row per line; their number."""
+    count = 0
     for row in rows:
-        write(separator + json.dumps(row))
-        separator = ",\n"
-    write("[]" if separator == "[\n" else "\n]")
+        write((",\n" if count else "[\n") + json.dumps(row, allow_nan=False))
+        count += 1
+    write("\n]" if count else "[]")
+    return count

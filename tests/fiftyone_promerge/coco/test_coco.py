@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -138,6 +139,71 @@ def test_an_exported_dataset_is_read_by_pycocotools_as_it_was(shared_dir, make_d
     evaluator.summarize()
     assert evaluator.stats[8] == pytest.approx(1)
     dataset.delete()
+
+
+@pytest.fixture
+def photos_without_sizes(make_dataset, tmp_path):
+    """Three real image files, of which FiftyOne knows no size; the second has no labels."""
+    import fiftyone as fo
+
+    dataset = make_dataset()
+    for number in range(3):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (WIDTH, HEIGHT)).save(path)
+        found = [] if number == 1 else [fo.Detection(bounding_box=[0, 0, 0.5, 0.5], confidence=1)]
+        dataset.add_sample(fo.Sample(filepath=str(path), found=fo.Detections(detections=found)))
+    return dataset
+
+
+@pytest.mark.parametrize("kind", ["dataset", "results"])
+def test_sizes_that_are_missing_are_computed(photos_without_sizes, tmp_path, kind):
+    from fiftyone_promerge import export_coco
+
+    assert export_coco(photos_without_sizes, "found", tmp_path / "out.json", kind=kind) == 2
+    content = json.loads((tmp_path / "out.json").read_text())
+    if kind == "dataset":
+        assert {(image["width"], image["height"]) for image in content["images"]} == {
+            (WIDTH, HEIGHT)
+        }
+        assert [image["id"] for image in content["images"]] == [1, 2, 3]
+        assert content["info"]["field"] == "found"
+        content = content["annotations"]
+    assert [annotation["image_id"] for annotation in content] == [1, 3]
+
+
+def test_an_image_without_labels_that_cannot_be_read_is_left_out(
+    photos_without_sizes, tmp_path, caplog
+):
+    from fiftyone_promerge import export_coco
+
+    (tmp_path / "1.png").write_text("These are words.")
+    export_coco(photos_without_sizes, "found", tmp_path / "out.json")
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert [image["id"] for image in content["images"]] == [1, 3]
+    assert "1 images without labels cannot be read" in caplog.text
+
+
+def test_an_export_that_fails_leaves_an_old_file_as_it_was(photos_without_sizes, tmp_path):
+    from fiftyone_promerge import export_coco
+
+    (tmp_path / "2.png").write_text("These are words.")
+    out = tmp_path / "out.json"
+    out.write_text("old")
+    with pytest.raises(ValueError, match=r"The size of .*2\.png is unknown"):
+        export_coco(photos_without_sizes, "found", out)
+    assert out.read_text() == "old"
+    assert not list(tmp_path.glob("*.draft"))
+
+
+def test_a_number_that_json_lacks_is_refused(photos_without_sizes, tmp_path):
+    from fiftyone_promerge import export_coco
+
+    sample = photos_without_sizes.first()
+    sample["found"].detections[0].confidence = float("nan")
+    sample.save()
+    with pytest.raises(ValueError, match="JSON compliant"):
+        export_coco(photos_without_sizes, "found", tmp_path / "out.json")
+    assert not list(tmp_path.glob("out.json*"))
 
 
 def test_results_without_masks_keep_their_boxes(image_7, results_file, tmp_path):
