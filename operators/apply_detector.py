@@ -11,6 +11,7 @@ from fiftyone_promerge.models.detector import load_detector
 from fiftyone_promerge.operators.framework.forms import Form, ask_label_field, check_readable
 from fiftyone_promerge.operators.framework.masks_operator import MasksOperator
 from fiftyone_promerge.operators.framework.running import Report
+from promerge_core.options import DEVICES
 
 
 class ApplyDetector(MasksOperator):
@@ -39,7 +40,7 @@ class ApplyDetector(MasksOperator):
         form.number(
             "num_workers", 1, 0, 256, label="Workers", description="Processes that read images"
         )
-        form.text("device", "auto", ["auto", "cuda", "mps", "cpu"], label="Device")
+        form.text("device", "auto", DEVICES, label="Device")
         return form
 
     def work(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,10 @@ from fiftyone_promerge.operators.framework.masks_operator import MasksOperator
 from fiftyone_promerge.operators.framework.running import Report
 from fiftyone_promerge.provenance import run_record
 from promerge_core.backbones.loading import check_backbone
+from promerge_core.options import DEVICES, DTYPES
 from promerge_core.registry import BACKBONES, METHODS, method_config
 
-_LABELS = {"promerge": "ProMerge", "maskcut": "MaskCut"}
-_MAIN = {
-    "promerge": (
-        "affinity_threshold",
-        "background_overlap",
-        "background_similarity",
-        "merge_overlap",
-    ),
-    "maskcut": ("tau", "n_masks"),
-}
+_LABELS = {name: method.label for name, method in METHODS.items()}
 
 
 class GenerateMasks(MasksOperator):
@@ -97,8 +88,9 @@ def _ask_backbone(form: Form) -> None:
 
 def _ask_parameters(form: Form, method: str) -> None:
     config = METHODS[method].config
-    rest = [f.name for f in dataclasses.fields(config) if f.name not in _MAIN[method]]
-    form.parameters(config, _MAIN[method])
+    main = [one.name for one in config.parameters() if one.is_main]
+    rest = [one.name for one in config.parameters() if not one.is_main]
+    form.parameters(config, main)
     if form.flag(
         "advanced",
         form.is_given(rest),
@@ -109,8 +101,8 @@ def _ask_parameters(form: Form, method: str) -> None:
 
 
 def _parameters(values: dict[str, Any]) -> dict[str, Any]:
-    fields = dataclasses.fields(METHODS[values["method"]].config)
-    return {field.name: values[field.name] for field in fields if field.name in values}
+    declared = METHODS[values["method"]].config.parameters()
+    return {one.name: values[one.name] for one in declared if one.name in values}
 
 
 def _ask_storage(form: Form) -> None:
@@ -129,8 +121,8 @@ def _ask_machine(form: Form) -> None:
         "batch_size", 8, 1, 4096, label="Batch size", description="Images in a backbone's batch"
     )
     form.number("num_workers", 1, 0, 256, label="Workers", description="Processes that read images")
-    form.text("device", "auto", ["auto", "cuda", "mps", "cpu"], label="Device")
-    form.choice("dtype", ["auto", "float32", "bfloat16", "float16"], "auto", label="Number type")
+    form.text("device", "auto", DEVICES, label="Device")
+    form.choice("dtype", DTYPES, "auto", label="Number type")
 
 
 def _check_earlier(samples: Any, values: dict[str, Any]) -> None:

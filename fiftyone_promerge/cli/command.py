@@ -11,11 +11,12 @@ import rich_click as click
 from rich.console import Console
 
 from promerge_core import PromergeError
+from promerge_core.options import BackboneOptions, RunOptions
 from promerge_core.registry import OFFLINE_BACKBONE
 
 from .evaluate import benchmark_data, evaluate, export_field, import_field
 from .generate import generate
-from .options import backbone_options
+from .options import declared_options
 from .training import predict, train
 
 console = Console()
@@ -56,7 +57,7 @@ for command in (generate, evaluate, benchmark_data, export_field, import_field, 
 
 
 @main.command()
-@backbone_options(default=OFFLINE_BACKBONE)
+@declared_options(BackboneOptions, backbone=OFFLINE_BACKBONE)
 @click.option(
     "--picture",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -119,14 +120,8 @@ def install_plugin_command() -> None:
 
 
 @main.command()
-@backbone_options(default="dino_vitb8")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1, 1024),
-    default=1,
-    show_default=True,
-    help="Images in a batch of the backbone.",
-)
+@declared_options(BackboneOptions)
+@declared_options(RunOptions, "batch_size", batch_size=1)
 @click.option(
     "--repeats", type=click.IntRange(1, 100), default=8, show_default=True, help="Timed runs."
 )

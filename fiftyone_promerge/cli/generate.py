@@ -13,17 +13,11 @@ from click.core import ParameterSource
 from rich.console import Console
 from tqdm import tqdm
 
+from promerge_core.options import BackboneOptions, RayOptions, RunOptions
 from promerge_core.registry import METHODS, method_config
 from promerge_core.runs.sources import ImageEntry, RunError, coco_images, find_images, is_url
 
-from .options import (
-    backbone_options,
-    batch_size_option,
-    method_options,
-    method_parameters,
-    overwrite_option,
-    workers_option,
-)
+from .options import declared_options, method_options, method_parameters
 from .report import print_summary
 
 if TYPE_CHECKING:
@@ -35,7 +29,7 @@ console = Console()
 
 # What only one of the engines takes.
 _ENGINE_FLAGS = {
-    "local": ("dataset", "field", "masks_dir", "workers", "device"),
+    "local": ("dataset", "field", "masks_dir", "num_workers", "device"),
     "ray": ("shard_size", "concurrency", "num_gpus"),
 }
 
@@ -73,8 +67,7 @@ class Source(NamedTuple):
     type=click.Path(file_okay=False, path_type=Path),
     help="Write masks as PNG files there instead of into the database.",
 )
-@batch_size_option(default=8)
-@workers_option
+@declared_options(RunOptions)
 @click.option(
     "--engine",
     type=click.Choice(list(_ENGINE_FLAGS)),
@@ -82,25 +75,8 @@ class Source(NamedTuple):
     show_default=True,
     help="ray: all cores of this machine, or the cluster at RAY_ADDRESS; see docs/cluster.md.",
 )
-@click.option(
-    "--shard-size",
-    type=click.IntRange(1, 1_000_000),
-    default=128,
-    show_default=True,
-    help="Images in a shard.",
-)
-@click.option(
-    "--concurrency",
-    type=click.IntRange(min=1),
-    help="Generators that work at once; by default as many as there is room for.",
-)
-@click.option(
-    "--num-gpus",
-    type=click.FloatRange(0, 64),
-    help="GPUs of each, also fractions; by default 1 where there are any.",
-)
-@overwrite_option
-@backbone_options(default="dino_vitb8")
+@declared_options(RayOptions)
+@declared_options(BackboneOptions)
 @method_options
 @click.pass_context
 def generate(context: click.Context, source: str, output: str | None, **flags: Any) -> None:
@@ -236,7 +212,7 @@ def _generate_json(
         console.print(f"{output} is complete already; --overwrite makes it anew", highlight=False)
         return run.read_summary()
     with tqdm(total=len(entries), unit="image") as bar:
-        summary = run.run(flags["workers"], bar.update)
+        summary = run.run(flags["num_workers"], bar.update)
     console.print(f"Masks are in {output}", highlight=False)
     return summary
 
@@ -274,7 +250,7 @@ def _generate_dataset(
         model,
         field,
         batch_size=flags["batch_size"],
-        num_workers=flags["workers"],
+        num_workers=flags["num_workers"],
         overwrite=flags["overwrite"],
         masks_dir=flags["masks_dir"],
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import rich_click as click
 from click.core import ParameterSource
 
-from promerge_core.registry import BACKBONES, METHODS
+from promerge_core.parameters import Config, Parameter
+from promerge_core.registry import METHODS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -19,33 +19,62 @@ def method_options(command: Command) -> Command:
 
     The ranges are checked before any work starts.
     """
-    fields = {
-        field.name: field
-        for method in METHODS.values()
-        for field in dataclasses.fields(method.config)
-    }
-    for field in reversed(fields.values()):
-        option = click.option(
-            "--" + field.name.replace("_", "-"),
-            type=_click_type(field),
-            default=field.default,
-            show_default=True,
-            help=field.metadata["help"] + ".",
-        )
-        command = option(command)
+    declared = {one.name: one for method in METHODS.values() for one in method.config.parameters()}
+    for one in reversed(declared.values()):
+        command = _option(one, one.default)(command)
     method = click.option(
         "--method", type=click.Choice(list(METHODS)), default="promerge", show_default=True
     )
     return method(command)
 
 
-def _click_type(field: dataclasses.Field) -> click.ParamType:
-    low, high, choices = (field.metadata[name] for name in ("low", "high", "choices"))
-    if choices is not None:
-        return click.Choice(choices)
-    if isinstance(field.default, int):
+def declared_options(
+    config: type[Config], *names: str, **defaults: Any
+) -> Callable[[Command], Command]:
+    """Adds flags for the declared parameters of a config.
+
+    Args:
+        config: the config.
+        names: which of its parameters; by default all.
+        defaults: defaults by name that are the command's own.
+
+    Returns:
+        a decorator of commands.
+    """
+    chosen = [one for one in config.parameters() if not names or one.name in names]
+
+    def decorate(command: Command) -> Command:
+        for one in reversed(chosen):
+            command = _option(one, defaults.get(one.name, one.default))(command)
+        return command
+
+    return decorate
+
+
+def _option(one: Parameter, default: Any) -> Callable[[Command], Command]:
+    """The flag of a declared parameter."""
+    flags = ["--" + one.name.replace("_", "-"), *one.flags]
+    if one.type is bool:
+        return click.option(*flags, one.name, is_flag=True, help=f"{one.help}.")
+    return click.option(
+        *flags,
+        one.name,
+        type=_click_type(one),
+        default=default,
+        show_default=default is not None,
+        help=f"{one.help}.",
+    )
+
+
+def _click_type(one: Parameter) -> click.ParamType:
+    if one.choices is not None:
+        return click.Choice(list(one.choices))
+    if one.path is not None:
+        return click.Path(dir_okay=one.path == "folder", file_okay=one.path == "file")
+    if one.type is int:
+        low, high = (None if end is None else int(end) for end in (one.low, one.high))
         return click.IntRange(low, high)
-    return click.FloatRange(low, high)
+    return click.FloatRange(one.low, one.high) if one.type is float else click.STRING
 
 
 def method_parameters(context: click.Context) -> dict[str, Any]:
@@ -55,69 +84,11 @@ def method_parameters(context: click.Context) -> dict[str, Any]:
         click.UsageError: a parameter of another method was given.
     """
     chosen = context.params["method"]
-    names = [field.name for field in dataclasses.fields(METHODS[chosen].config)]
+    names = [one.name for one in METHODS[chosen].config.parameters()]
     for method in METHODS.values():
-        for field in dataclasses.fields(method.config):
-            source = context.get_parameter_source(field.name)
-            if field.name not in names and source is ParameterSource.COMMANDLINE:
-                flag = "--" + field.name.replace("_", "-")
+        for one in method.config.parameters():
+            source = context.get_parameter_source(one.name)
+            if one.name not in names and source is ParameterSource.COMMANDLINE:
+                flag = "--" + one.name.replace("_", "-")
                 raise click.UsageError(f"{flag} is no parameter of the method {chosen}")
     return {name: context.params[name] for name in names}
-
-
-def batch_size_option(default: int) -> Callable[[Command], Command]:
-    """The flag `--batch-size`."""
-    return click.option(
-        "--batch-size",
-        type=click.IntRange(1, 4096),
-        default=default,
-        show_default=True,
-        help="Images in a batch.",
-    )
-
-
-workers_option = click.option(
-    "--workers",
-    type=click.IntRange(0, 256),
-    default=1,
-    show_default=True,
-    help="Processes that read images.",
-)
-device_option = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
-)
-overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Do everything anew; else an earlier run goes on."
-)
-
-
-def backbone_options(default: str) -> Callable[[Command], Command]:
-    """Adds the flags that choose a backbone and where it computes."""
-    options = [
-        click.option(
-            "--backbone",
-            default=default,
-            show_default=True,
-            help=f"One of {', '.join(BACKBONES)}, or any timm ViT as timm:NAME.",
-        ),
-        click.option(
-            "--weights",
-            type=click.Path(dir_okay=False),
-            help="Local .pth or .safetensors weights; without it the hub's are downloaded.",
-        ),
-        device_option,
-        click.option(
-            "--dtype",
-            type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-            default="auto",
-            show_default=True,
-            help="Number type of the backbone; auto is bfloat16 where the hardware has it.",
-        ),
-    ]
-
-    def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from fiftyone_promerge.training import ENGINES, RECIPES
 from promerge_core import PromergeError
+from promerge_core.options import DeviceOptions, RunOptions
 
-from .options import batch_size_option, device_option, overwrite_option, workers_option
+from .options import declared_options
 from .report import print_summary
 
 console = Console()
@@ -74,6 +75,7 @@ console = Console()
     help="Devices of this machine.",
 )
 @click.option(
+    "--num-workers",
     "--workers",
     "num_workers",
     type=click.IntRange(0, 256),
@@ -137,16 +139,14 @@ class _Interruptible:
     help="A detector.pt of promerge train, or a .pth or .pkl of CutLER's code.",
 )
 @click.option("--field", default="promerge_plus", show_default=True, help="Field to write to.")
-@batch_size_option(default=4)
-@workers_option
-@device_option
-@overwrite_option
+@declared_options(RunOptions, batch_size=4)
+@declared_options(DeviceOptions)
 def predict(
     dataset: str,
     checkpoint: Path,
     field: str,
     batch_size: int,
-    workers: int,
+    num_workers: int,
     device: str,
     overwrite: bool,
 ) -> None:
@@ -161,7 +161,7 @@ def predict(
         model,
         field,
         batch_size=batch_size,
-        num_workers=workers,
+        num_workers=num_workers,
         overwrite=overwrite,
     )
     print_summary(summary, console)

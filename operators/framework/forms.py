@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +16,7 @@ from fiftyone.operators import types
 
 from fiftyone_promerge.generation.generate import check_label_field
 from promerge_core import PromergeError
-from promerge_core.config import Config
+from promerge_core.parameters import Config, spoken
 
 
 class Form:
@@ -104,21 +103,16 @@ class Form:
 
     def parameters(self, config: type[Config], names: Iterable[str] | None = None) -> None:
         """Asks for parameters of a config (None: for all), with the ranges it declares."""
-        fields = {field.name: field for field in dataclasses.fields(config)}
-        for name in fields if names is None else names:
-            field = fields[name]
-            options = {
-                "default": field.default,
-                "label": spoken(name),
-                "description": field.metadata["help"],
-            }
-            if field.metadata["choices"]:
-                self.choice(name, field.metadata["choices"], **options)
+        declared = {one.name: one for one in config.parameters()}
+        for name in declared if names is None else names:
+            one = declared[name]
+            options = {"default": one.default, "label": one.label, "description": one.help}
+            if one.choices is not None:
+                self.choice(name, one.choices, **options)
                 continue
-            ask = self.inputs.int if isinstance(field.default, int) else self.inputs.float
+            ask = self.inputs.int if one.type is int else self.inputs.float
             ask(name, **options)
-            value = self._take(name, field.default)
-            self.check(name, functools.partial(config.from_dict, {name: value}))
+            self.check(name, functools.partial(one.check, self._take(name, one.default)))
 
     def property(self, label: str) -> types.Property:
         """The form, ready for `resolve_input`."""
@@ -133,14 +127,6 @@ class Form:
 def _check_whole(name: str, value: Any, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise PromergeError(f"{name} must be a whole number between {low} and {high}; got {value}")
-
-
-def spoken(name: str) -> str:
-    """A parameter's name as a person reads it."""
-    words = name.replace("_", " ")
-    for short in ("iou", "crf", "sxy", "srgb"):
-        words = words.replace(short, short.upper() if short in ("iou", "crf") else short)
-    return words[:1].upper() + words[1:]
 
 
 def detections_fields(samples: foc.SampleCollection) -> list[str]:
