@@ -10,7 +10,7 @@ import numpy as np
 from fiftyone.operators import types
 
 from fiftyone_promerge.inspection.inspect_image import Inspection
-from promerge_core.stages.explanation import Verdict
+from promerge_core.stages.pruning import RULES, Verdict
 
 from . import plots
 from .canvas import Canvas
@@ -44,9 +44,9 @@ def chosen_proposal(inspection: Inspection, point: list[float] | None) -> int:
     stages, outcomes = inspection.explanation.stages, inspection.explanation.outcomes
     assert outcomes is not None
     if point is not None:
-        (dots,) = plots.pruning_plot(inspection, -1)["data"]
+        x, y = plots.proposal_positions(outcomes)
         # One percent counts as much as a hundredth of similarity.
-        far = np.hypot(np.array(dots["x"]) - point[0], 100 * (np.array(dots["y"]) - point[1]))
+        far = np.hypot(np.array(x) - point[0], 100 * (np.array(y) - point[1]))
         return int(np.argmin(far))
     areas = stages.proposals.flatten(1).sum(1)
     kept = outcomes.clusters >= 0
@@ -115,13 +115,12 @@ def _show_pruning(panel: types.Object, inspection: Inspection, state: Any, event
         return
     verdicts = outcomes.verdicts
     counts = Counter(verdicts)
+    pruned = [f"{counts[rule]} {rule.label} ({plots.COLOURS[rule].name})" for rule in RULES]
     proposal = chosen_proposal(inspection, state.proposal)
     heading(
         panel,
-        f"{counts[Verdict.KEPT]} of {len(verdicts)} proposals are kept",
-        f"From small to large: {counts[Verdict.NOTHING_NEW]} bring nothing new (grey), "
-        f"{counts[Verdict.BACKGROUND_OVERLAP]} bring only background (blue), "
-        f"{counts[Verdict.BACKGROUND_SIMILARITY]} look like background (purple).",
+        f"{counts[Verdict.KEPT]} of {len(verdicts)} proposals {Verdict.KEPT.label}",
+        f"From small to large: {', '.join(pruned)}.",
     )
     picture(
         panel,
@@ -131,13 +130,13 @@ def _show_pruning(panel: types.Object, inspection: Inspection, state: Any, event
         "The lines are the thresholds; green is kept",
         on_click=events.pick_proposal,
     )
-    kept = "Kept" if verdicts[proposal] is Verdict.KEPT else "Pruned"
+    fate = plots.fate(verdicts[proposal])
     picture(
         panel,
         "proposal",
         plots.proposal_plot(Canvas(inspection), inspection, proposal),
-        f"Proposal {proposal + 1}: {kept.lower()}",
-        f"{kept}, as {verdicts[proposal].explanation}",
+        f"Proposal {proposal + 1}: {fate.lower()}",
+        f"{fate}, as {verdicts[proposal].explanation}",
     )
 
 

@@ -37,3 +37,16 @@ def choose_rows(rows: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         tensor [B, K, ...], as of `pad_rows`.
     """
     return pad_rows(rows[chosen], chosen.nonzero()[:, 0], len(rows))
+
+
+def in_order(rows: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """The rows of every image in another order.
+
+    Args:
+        rows: tensor [B, R, ...].
+        order: int64 tensor [B, K], which row of its image comes at each place.
+
+    Returns:
+        tensor [B, K, ...].
+    """
+    return rows[torch.arange(len(rows), device=rows.device)[:, None], order]
