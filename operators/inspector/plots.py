@@ -37,15 +37,17 @@ COLOURS = {Verdict.KEPT: Colour("green", "#2ca02c")} | {rule: next(_PALETTE) for
 """The colour of each verdict."""
 
 
-def prompts_plot(canvas: Canvas, inspection: Inspection, prompt: int) -> Plot:
+def prompts_plot(canvas: Canvas, prompt: int) -> Plot:
     """The prompts over the image, by whether they vote for background.
 
     Args:
         canvas: the image.
-        inspection: its stages.
         prompt: index of the prompt that is chosen.
+
+    Returns:
+        a dot for each prompt, over the image.
     """
-    explanation = inspection.explanation
+    explanation = canvas.inspection.explanation
     positions = canvas.patch_centres(explanation.prompts)
     votes = explanation.is_candidate.tolist()
     colours = [BACKGROUND if vote else PROPOSAL for vote in votes]
@@ -57,15 +59,17 @@ def prompts_plot(canvas: Canvas, inspection: Inspection, prompt: int) -> Plot:
     return canvas.plot([{**dots, "hovertemplate": "%{text}<extra></extra>"}])
 
 
-def affinity_plot(canvas: Canvas, inspection: Inspection, prompt: int) -> Plot:
+def affinity_plot(canvas: Canvas, prompt: int) -> Plot:
     """How similar each patch is to one prompt, and the proposals that follow.
 
     Args:
         canvas: the image.
-        inspection: its stages.
         prompt: index of the prompt.
+
+    Returns:
+        the affinity of each patch, and the outlines of the proposals, over the image.
     """
-    explanation = inspection.explanation
+    explanation = canvas.inspection.explanation
     heat = canvas.heatmap(
         explanation.affinities[prompt],
         **{"zmin": -1, "zmax": 1, "colorscale": "RdBu", "opacity": 0.65},
@@ -85,14 +89,9 @@ def affinity_plot(canvas: Canvas, inspection: Inspection, prompt: int) -> Plot:
     return canvas.plot([heat, *outlines, here])
 
 
-def votes_plot(canvas: Canvas, inspection: Inspection) -> Plot:
-    """The fraction of the background votes for each patch, and where they are the majority.
-
-    Args:
-        canvas: the image.
-        inspection: its stages.
-    """
-    explanation = inspection.explanation
+def votes_plot(canvas: Canvas) -> Plot:
+    """The fraction of the background votes for each patch, and where they are the majority."""
+    explanation = canvas.inspection.explanation
     fraction = explanation.background_votes / explanation.is_candidate.sum().clamp(min=1)
     heat = canvas.heatmap(
         100 * fraction,
@@ -115,8 +114,11 @@ def pruning_plot(inspection: Inspection, proposal: int) -> Plot:
     """Each proposal by the two values it is judged by, in the colour of its verdict.
 
     Args:
-        inspection: an image of which proposals were judged.
+        inspection: an image whose proposals were judged.
         proposal: index of the proposal that is chosen.
+
+    Returns:
+        a dot for each proposal, and a line for each threshold.
     """
     outcomes = inspection.explanation.outcomes
     assert outcomes is not None
@@ -195,15 +197,18 @@ def _dots(
     }
 
 
-def proposal_plot(canvas: Canvas, inspection: Inspection, proposal: int) -> Plot:
+def proposal_plot(canvas: Canvas, proposal: int) -> Plot:
     """One proposal over the image, in the colour of its verdict, and the background's border.
 
     Args:
-        canvas: the image.
-        inspection: its stages, with judged proposals.
+        canvas: an image whose proposals were judged.
         proposal: index of the proposal.
+
+    Returns:
+        the image, darker outside the proposal, and both outlines.
     """
-    stages, outcomes = inspection.explanation.stages, inspection.explanation.outcomes
+    explanation = canvas.inspection.explanation
+    stages, outcomes = explanation.stages, explanation.outcomes
     assert outcomes is not None and stages.background is not None
     colour = COLOURS[outcomes.verdicts[proposal]].code
     mask = canvas.masks(stages.proposals[proposal][None])[0]
@@ -217,14 +222,9 @@ def proposal_plot(canvas: Canvas, inspection: Inspection, proposal: int) -> Plot
     return canvas.plot(outlines, pixels)
 
 
-def merging_plot(canvas: Canvas, inspection: Inspection) -> Plot:
-    """The instances over the image, and the outlines of the proposals in each.
-
-    Args:
-        canvas: the image.
-        inspection: its stages.
-    """
-    explanation = inspection.explanation
+def merging_plot(canvas: Canvas) -> Plot:
+    """The instances over the image, and the outlines of the proposals in each."""
+    explanation = canvas.inspection.explanation
     clusters = [] if explanation.outcomes is None else explanation.outcomes.clusters.tolist()
     outlines = [
         canvas.outline(explanation.stages.proposals[index], INSTANCES[cluster % len(INSTANCES)])
@@ -234,19 +234,15 @@ def merging_plot(canvas: Canvas, inspection: Inspection) -> Plot:
     return canvas.plot(outlines, paint(canvas.pixels, canvas.masks(explanation.stages.merged)))
 
 
-def refined_plot(canvas: Canvas, inspection: Inspection) -> Plot:
-    """The masks that the CRF leaves and accepts, in the colours of their instances.
-
-    Args:
-        canvas: the image.
-        inspection: its stages.
-    """
+def refined_plot(canvas: Canvas) -> Plot:
+    """The masks that the CRF leaves and accepts, in the colours of their instances."""
+    inspection = canvas.inspection
     accepted = inspection.refined & inspection.accepted[:, None, None]
     return canvas.plot([], paint(canvas.pixels, canvas.masks(accepted)))
 
 
 def refine_iou_plot(inspection: Inspection) -> Plot:
-    """The IoU of each instance before and after the CRF, and the least that is accepted."""
+    """The IoU of each instance before and after the CRF, and the lowest that is accepted."""
     values = inspection.refine_iou.tolist()
     names = [f"Instance {index + 1}" for index in range(len(values))]
     bars = {

@@ -65,6 +65,9 @@ def explain(features: torch.Tensor, config: ProMergeConfig | None = None) -> Exp
         features: float tensor [C, h, w] of patch features, on any device.
         config: the parameters; the paper's by default.
 
+    Returns:
+        the `Explanation`, on the features' device.
+
     Raises:
         FeaturesError: the features are not three-dimensional, or not finite.
     """

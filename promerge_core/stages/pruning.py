@@ -99,14 +99,14 @@ class Judgement(NamedTuple):
 
 
 def _rules_of_whole(proposals: Ascending, config: ProMergeConfig) -> dict[Verdict, torch.Tensor]:
-    """Which proposals each rule prunes that looks at a proposal alone."""
+    """The rules that look at a proposal alone: which ones each prunes, bool [B, P]."""
     return {
         Verdict.BACKGROUND_SIMILARITY: proposals.similarities >= config.background_similarity,
     }
 
 
 def _rules_of_new_part(new_part: NewPart, config: ProMergeConfig) -> dict[Verdict, torch.Tensor]:
-    """Which proposals each rule prunes that looks at what smaller kept ones leave of it."""
+    """The rules that look at what is new in a proposal: which ones each prunes, bool [B, P]."""
     return {
         Verdict.NOTHING_NEW: new_part.areas == 0,
         Verdict.BACKGROUND_OVERLAP: new_part.background >= config.background_overlap,
@@ -134,7 +134,7 @@ def mean_features(masks: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
 def mean_response(masks: torch.Tensor, response: torch.Tensor) -> torch.Tensor:
     """Mean of a per-patch value inside each mask.
 
-    With `response = unit @ f` this is <mean feature of the mask, f>, at the cost of one number a
+    With `response = unit @ f` this is <mean feature of the mask, f>, at the cost of one number per
     patch instead of C.
 
     Args:
@@ -241,7 +241,7 @@ def _any(rules: dict[Verdict, torch.Tensor]) -> torch.Tensor:
 
 
 def _new_parts(masks: torch.Tensor, background: torch.Tensor) -> Callable[[torch.Tensor], NewPart]:
-    """Measures what no kept mask before it has of each mask.
+    """Measures the part of each mask that no kept mask before it has.
 
     Args:
         masks: bool tensor [B, P, h, w], by ascending area.
