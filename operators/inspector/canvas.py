@@ -46,12 +46,14 @@ class Canvas:
         inspection: the image and its stages.
 
     Attributes:
+        inspection: the one given.
         width: in pixels; what is drawn has these coordinates.
         height: in pixels.
         pixels: uint8 [height, width, 3].
     """
 
     def __init__(self, inspection: Inspection) -> None:
+        self.inspection = inspection
         image = inspection.image
         scale = _LONG_SIDE / max(image.width, image.height)
         self.width = max(round(image.width * scale), 1)
@@ -78,7 +80,15 @@ class Canvas:
         ]
 
     def heatmap(self, values: torch.Tensor, **options: Any) -> Plot:
-        """A trace of one value a patch, [h, w]."""
+        """A trace of one value per patch.
+
+        Args:
+            values: tensor [h, w].
+            options: what else Plotly's heatmap takes, such as `colorscale`.
+
+        Returns:
+            the trace, each patch where it is on the canvas.
+        """
         rows, columns = self._grid
         dx, dy = self.width / columns, self.height / rows
         return {
@@ -89,8 +99,16 @@ class Canvas:
             **options,
         }
 
-    def outline(self, mask: torch.Tensor, colour: str, name: str = "") -> Plot:
-        """A trace of the border of a mask, bool [h, w]."""
+    def outline(self, mask: torch.Tensor, colour: str) -> Plot:
+        """A trace of the border of a mask.
+
+        Args:
+            mask: bool tensor [h, w], of any resolution.
+            colour: of the line.
+
+        Returns:
+            the trace: one line, with gaps between the mask's borders.
+        """
         found, _ = cv2.findContours(
             self.masks(mask[None])[0].astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE
         )
@@ -105,13 +123,20 @@ class Canvas:
             "mode": "lines",
             "x": xs,
             "y": ys,
-            "name": name,
             "line": {"color": colour, "width": 2},
             "hoverinfo": "skip",
         }
 
     def plot(self, traces: list[Plot], pixels: np.ndarray | None = None) -> Plot:
-        """Traces over the image, or over other pixels of its size."""
+        """Traces over a picture.
+
+        Args:
+            traces: what to draw.
+            pixels: uint8 array [height, width, 3] to draw it on; the image by default.
+
+        Returns:
+            the plot.
+        """
         picture = {
             "source": _data_uri(self.pixels if pixels is None else pixels),
             **{"xref": "x", "yref": "y", "x": 0, "y": 0},

@@ -28,11 +28,11 @@ def show_overview(panel: types.Object, samples: foc.SampleCollection, field: str
         _show_field(panel, samples, field)
     curves = training_curves(samples)
     if curves:
-        text = "Loss of each detector that was trained on this dataset's masks, or still is"
+        text = "Loss of each detector trained on this dataset's masks, or still in training"
         picture(panel, "losses", plots.losses_plot(curves), "Trainings", text, "100%")
     rows = evaluation_rows(samples)
     if rows:
-        text = "AP and AR over all IoUs from 0.5, in percent; grey: published by the paper"
+        text = "AP and AR over all IoUs from 0.5, in percent; grey: published in the paper"
         picture(panel, "evaluations", plots.evaluations_plot(rows), "Evaluations", text, "100%")
 
 
@@ -42,15 +42,15 @@ def _show_field(panel: types.Object, samples: foc.SampleCollection, field: str) 
     heading(
         panel,
         f"{masks} masks on {images} images",
-        f"{masks / max(images, 1):.1f} masks an image; "
+        f"{masks / max(images, 1):.1f} masks per image; "
         f"images without masks: {statistics.images_by_masks.get(0, 0)}.",
     )
     picture(
         panel,
         "counts",
         plots.counts_plot(statistics.images_by_masks),
-        "Masks an image",
-        "How many images have so many",
+        "Masks per image",
+        "How many images have each number of masks",
     )
     picture(
         panel,

@@ -29,7 +29,16 @@ def areas_plot(areas: Histogram) -> Plot:
 
 
 def histogram_plot(histogram: Histogram, span: list[float], **axis: Any) -> Plot:
-    """A histogram over an axis from one end to the other."""
+    """A histogram as bars.
+
+    Args:
+        histogram: edges and counts.
+        span: both ends of the axis.
+        axis: what else Plotly's x axis takes, such as `tickvals`.
+
+    Returns:
+        the plot.
+    """
     edges = np.array(histogram.edges)
     centres = ((edges[1:] + edges[:-1]) / 2).tolist()
     return _bars(centres, histogram.counts, {"range": span, **axis})

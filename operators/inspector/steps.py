@@ -10,7 +10,7 @@ import numpy as np
 from fiftyone.operators import types
 
 from fiftyone_promerge.inspection.inspect_image import Inspection
-from promerge_core.stages.explanation import Verdict
+from promerge_core.stages.pruning import RULES, Verdict
 
 from . import plots
 from .canvas import Canvas
@@ -32,7 +32,15 @@ class Step(NamedTuple):
 
 
 def chosen_prompt(inspection: Inspection, point: list[float] | None) -> int:
-    """The prompt next to a point of the picture; without one, the middle of all."""
+    """The prompt that a person points at.
+
+    Args:
+        inspection: the image and its stages.
+        point: x and y on the canvas; None for the middle one of all prompts.
+
+    Returns:
+        index of the prompt nearest to the point.
+    """
     x, y = Canvas(inspection).patch_centres(inspection.explanation.prompts)
     if point is None:
         return len(x) // 2
@@ -40,13 +48,21 @@ def chosen_prompt(inspection: Inspection, point: list[float] | None) -> int:
 
 
 def chosen_proposal(inspection: Inspection, point: list[float] | None) -> int:
-    """The proposal whose dot is next to a point of the plot; without one, the largest kept."""
+    """The proposal that a person points at.
+
+    Args:
+        inspection: an image whose proposals were judged.
+        point: x and y in `pruning_plot`; None for the largest kept proposal.
+
+    Returns:
+        index of the proposal whose dot is nearest to the point.
+    """
     stages, outcomes = inspection.explanation.stages, inspection.explanation.outcomes
     assert outcomes is not None
     if point is not None:
-        (dots,) = plots.pruning_plot(inspection, -1)["data"]
+        x, y = plots.proposal_positions(outcomes)
         # One percent counts as much as a hundredth of similarity.
-        far = np.hypot(np.array(dots["x"]) - point[0], 100 * (np.array(dots["y"]) - point[1]))
+        far = np.hypot(np.array(x) - point[0], 100 * (np.array(y) - point[1]))
         return int(np.argmin(far))
     areas = stages.proposals.flatten(1).sum(1)
     kept = outcomes.clusters >= 0
@@ -68,7 +84,7 @@ def _show_prompts(panel: types.Object, inspection: Inspection, state: Any, event
     picture(
         panel,
         "prompts",
-        plots.prompts_plot(canvas, inspection, prompt),
+        plots.prompts_plot(canvas, prompt),
         "Pick a prompt",
         "Blue: background, orange: objects",
         on_click=events.pick_prompt,
@@ -80,7 +96,7 @@ def _show_prompts(panel: types.Object, inspection: Inspection, state: Any, event
     picture(
         panel,
         "affinity",
-        plots.affinity_plot(canvas, inspection, prompt),
+        plots.affinity_plot(canvas, prompt),
         f"What looks like prompt {prompt + 1}",
         f"Red is similar. Above {config.affinity_threshold:.2f}: {found}",
         on_click=events.pick_prompt,
@@ -101,7 +117,7 @@ def _show_background(panel: types.Object, inspection: Inspection, state: Any, ev
     picture(
         panel,
         "votes",
-        plots.votes_plot(Canvas(inspection), inspection),
+        plots.votes_plot(Canvas(inspection)),
         "Votes for background",
         "In percent of the voting prompts",
     )
@@ -115,29 +131,28 @@ def _show_pruning(panel: types.Object, inspection: Inspection, state: Any, event
         return
     verdicts = outcomes.verdicts
     counts = Counter(verdicts)
+    pruned = [f"{counts[rule]} {rule.label} ({plots.COLOURS[rule].name})" for rule in RULES]
     proposal = chosen_proposal(inspection, state.proposal)
     heading(
         panel,
-        f"{counts[Verdict.KEPT]} of {len(verdicts)} proposals are kept",
-        f"From small to large: {counts[Verdict.NOTHING_NEW]} bring nothing new (grey), "
-        f"{counts[Verdict.BACKGROUND_OVERLAP]} bring only background (blue), "
-        f"{counts[Verdict.BACKGROUND_SIMILARITY]} look like background (purple).",
+        f"{counts[Verdict.KEPT]} of {len(verdicts)} proposals {Verdict.KEPT.label}",
+        f"From small to large: {', '.join(pruned)}.",
     )
     picture(
         panel,
         "proposals",
         plots.pruning_plot(inspection, proposal),
         "Pick a proposal",
-        "The lines are the thresholds; green is kept",
+        f"The lines are the thresholds; {plots.COLOURS[Verdict.KEPT].name} is kept",
         on_click=events.pick_proposal,
     )
-    kept = "Kept" if verdicts[proposal] is Verdict.KEPT else "Pruned"
+    fate = plots.fate(verdicts[proposal])
     picture(
         panel,
         "proposal",
-        plots.proposal_plot(Canvas(inspection), inspection, proposal),
-        f"Proposal {proposal + 1}: {kept.lower()}",
-        f"{kept}, as {verdicts[proposal].explanation}",
+        plots.proposal_plot(Canvas(inspection), proposal),
+        f"Proposal {proposal + 1}: {fate.lower()}",
+        f"{fate}, as {verdicts[proposal].explanation}",
     )
 
 
@@ -151,7 +166,7 @@ def _show_merging(panel: types.Object, inspection: Inspection, state: Any, event
     picture(
         panel,
         "merged",
-        plots.merging_plot(Canvas(inspection), inspection),
+        plots.merging_plot(Canvas(inspection)),
         "Instances",
         "Each colour is an instance; the lines are its proposals",
     )
@@ -167,11 +182,11 @@ def _show_refinement(panel: types.Object, inspection: Inspection, state: Any, ev
         "is dropped.",
     )
     canvas = Canvas(inspection)
-    picture(panel, "before", plots.merging_plot(canvas, inspection), "Before", "As merged")
+    picture(panel, "before", plots.merging_plot(canvas), "Before", "As merged")
     picture(
         panel,
         "after",
-        plots.refined_plot(canvas, inspection),
+        plots.refined_plot(canvas),
         "After",
         "Fitted to the pixels; these are the masks",
     )
@@ -181,7 +196,7 @@ def _show_refinement(panel: types.Object, inspection: Inspection, state: Any, ev
             "refine_iou",
             plots.refine_iou_plot(inspection),
             "How much of each mask stayed",
-            "IoU before and after; the line is the least that is accepted",
+            "IoU before and after; a mask below the line is rejected",
             basis="100%",
         )
     _show_reason(panel, inspection)

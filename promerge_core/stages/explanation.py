@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 
 import torch
 
@@ -12,29 +11,7 @@ from promerge_core.config import ProMergeConfig
 from .merging import merge
 from .pipeline import NoMasks, Stages, segment_features
 from .prompting import prompt_affinities, prompt_indices, propose, unit_features
-from .pruning import background_response, in_order, judge, new_patches
-
-
-class Verdict(str, enum.Enum):
-    """What the cascade did with a proposal, and by which rule."""
-
-    KEPT = "kept"
-    NOTHING_NEW = "nothing_new"
-    BACKGROUND_OVERLAP = "background_overlap"
-    BACKGROUND_SIMILARITY = "background_similarity"
-
-    @property
-    def explanation(self) -> str:
-        """One line for a person."""
-        return _EXPLANATIONS[self]
-
-
-_EXPLANATIONS = {
-    Verdict.KEPT: "it brings something new that is not background",
-    Verdict.NOTHING_NEW: "smaller proposals that were kept cover all of it",
-    Verdict.BACKGROUND_OVERLAP: "what it brings that is new lies in the background",
-    Verdict.BACKGROUND_SIMILARITY: "it looks like the background",
-}
+from .pruning import Verdict, background_response, judge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +65,9 @@ def explain(features: torch.Tensor, config: ProMergeConfig | None = None) -> Exp
         features: float tensor [C, h, w] of patch features, on any device.
         config: the parameters; the paper's by default.
 
+    Returns:
+        the `Explanation`, on the features' device.
+
     Raises:
         FeaturesError: the features are not three-dimensional, or not finite.
     """
@@ -112,31 +92,18 @@ def _outcomes(stages: Stages, unit: torch.Tensor, config: ProMergeConfig) -> Out
     if stages.background is None or stages.reason not in (None, NoMasks.ALL_PRUNED):
         return None
     unit, background = unit[None], stages.background[None]
-    judgement = judge(
-        stages.proposals[None], background, background_response(background, unit), config
-    )
-    ascending = in_order(stages.proposals[None], judgement.order)
-    (new,), (covered,) = new_patches(ascending, background)(judgement.kept)
-    order, similarity, kept = (values[0] for values in judgement)
-    share = covered / new.clamp(min=1)
+    response = background_response(background, unit)
+    proposals, new_part, (verdicts,) = judge(stages.proposals[None], background, response, config)
+    names = tuple(Verdict)
+    (order,) = proposals.order
+    kept = verdicts == names.index(Verdict.KEPT)
     clusters = torch.full_like(order, -1)
     clusters[order[kept]] = merge(stages.kept[None], unit, config)[1][0]
     rank = order.argsort()
-    rows = torch.stack([kept, new, share], dim=1)[rank].tolist()
     return Outcomes(
-        verdicts=[_verdict(bool(row[0]), row[1], row[2], config) for row in rows],
-        new_areas=new[rank].long(),
-        new_background=share[rank],
-        similarities=similarity[rank],
+        verdicts=[names[index] for index in verdicts[rank].tolist()],
+        new_areas=new_part.areas[0, rank].long(),
+        new_background=new_part.background[0, rank],
+        similarities=proposals.similarities[0, rank],
         clusters=clusters,
     )
-
-
-def _verdict(kept: bool, new: float, share: float, config: ProMergeConfig) -> Verdict:
-    if kept:
-        return Verdict.KEPT
-    if new == 0:
-        return Verdict.NOTHING_NEW
-    if share >= config.background_overlap:
-        return Verdict.BACKGROUND_OVERLAP
-    return Verdict.BACKGROUND_SIMILARITY

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 
 from promerge_core.config import ProMergeConfig
 
-from .padding import choose_rows
-from .pruning import in_order, mask_areas, mean_features
+from .padding import choose_rows, in_order
+from .pruning import mask_areas, mean_features
 
 
 def merge(
@@ -33,33 +33,66 @@ def merge(
     areas, order = mask_areas(kept).sort(dim=1, descending=True, stable=True)
     kept = in_order(kept, order)
     masks = kept.flatten(2).float()
-    count, patches = masks.shape[1:]
-    # Of each proposal, what gives its overlap with a cluster and its similarity to it in one go.
+    # For each proposal, what gives its overlap with a cluster and its similarity to it together.
     responses = torch.stack([masks, mean_features(kept, unit) @ unit.mT], dim=2)
+    merged, members = _join_in_turn(masks, areas, responses, config)
+    number = torch.arange(1, 1 + merged.shape[1], device=kept.device)[:, None]
+    cluster = torch.empty_like(order).scatter_(1, order, (number * members).sum(1).long() - 1)
+    return (merged > 0).unflatten(2, kept.shape[2:]), cluster
+
+
+def _join_in_turn(
+    masks: torch.Tensor, areas: torch.Tensor, responses: torch.Tensor, config: ProMergeConfig
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The clusters that proposals make, each joining those before it: 0 and 1 in float32.
+
+    Args:
+        masks: float32 tensor [B, K, h * w], by descending area.
+        areas: int32 tensor [B, K].
+        responses: float32 tensor [B, K, 2, h * w]; see `_joins`.
+        config: see `merge`.
+
+    Returns:
+        merged: float32 tensor [B, M, h * w], by the age of the first proposal in each.
+        members: float32 tensor [B, M, K], which proposals are in each.
+    """
+    images, count, patches = masks.shape
     # The proposals in a cluster are joined as its patches are: as further entries of its row.
-    identity = torch.eye(count, device=kept.device).expand(len(kept), -1, -1)
+    identity = torch.eye(count, device=masks.device).expand(images, -1, -1)
     rows = torch.cat([masks, identity], dim=2)
-    image = torch.arange(len(kept), device=kept.device)
-    # By the age of their first proposal. One that joins an older one stays behind as an empty row.
+    image = torch.arange(images, device=masks.device)
+    # A cluster that joins an older one leaves an empty row.
     clusters, begun = torch.zeros_like(rows), 0
     for index in range(count):
-        older = clusters[:, :begun]
-        inside = older[..., :patches]
-        shared, similarity = (responses[:, index] @ inside.mT).unbind(1)
-        overlap = shared / areas[:, index, None]
-        similar = similarity / inside.sum(2).clamp_(min=1) >= config.merge_similarity
-        joins = (overlap > config.merge_overlap) | (
-            (overlap > config.merge_overlap_similar) & similar
-        )
+        older, area = clusters[:, :begun], areas[:, index, None]
+        joins = _joins(responses[:, index], area, older[..., :patches], config)
         into = F.pad(joins, (0, 1), value=True).int().argmax(1)
         joined = (joins[:, None].float() @ older)[:, 0] + rows[:, index]
         older.masked_fill_(joins[..., None], 0)
         clusters[image, into] = joined.clamp_(max=1)
         # An empty mask begins nothing.
-        begun = max(begun, int(into.where(areas[:, index] > 0, 0).amax()) + 1)
+        begun = max(begun, int(into.where(area[:, 0] > 0, 0).amax()) + 1)
     found = clusters[:, :begun]
-    found = choose_rows(found, found[..., :patches].any(2))
-    merged, members = found.split([patches, count], dim=2)
-    number = torch.arange(1, 1 + found.shape[1], device=kept.device)[:, None]
-    cluster = torch.empty_like(order).scatter_(1, order, (number * members).sum(1).long() - 1)
-    return (merged > 0).unflatten(2, kept.shape[2:]), cluster
+    merged, members = choose_rows(found, found[..., :patches].any(2)).split([patches, count], dim=2)
+    return merged, members
+
+
+def _joins(
+    responses: torch.Tensor, area: torch.Tensor, clusters: torch.Tensor, config: ProMergeConfig
+) -> torch.Tensor:
+    """Which clusters of its image one proposal of each image joins.
+
+    Args:
+        responses: float32 tensor [B, 2, h * w], the proposal's mask, and the cosine of each patch
+            to its mean feature.
+        area: int32 tensor [B, 1] of the proposal.
+        clusters: float32 tensor [B, M, h * w].
+        config: see `merge`.
+
+    Returns:
+        bool tensor [B, M].
+    """
+    shared, similarity = (responses @ clusters.mT).unbind(1)
+    overlap = shared / area
+    similar = similarity / clusters.sum(2).clamp_(min=1) >= config.merge_similarity
+    return (overlap > config.merge_overlap) | ((overlap > config.merge_overlap_similar) & similar)

@@ -10,11 +10,12 @@ def pad_rows(rows: torch.Tensor, image: torch.Tensor, images: int) -> torch.Tens
 
     Args:
         rows: tensor [R, ...].
-        image: int64 tensor [R], whose each row is; ascending.
+        image: int64 tensor [R], the image that each row belongs to; ascending.
         images: how many images there are.
 
     Returns:
-        tensor [images, K, ...], K rows of the image that has most; zero behind an image's own.
+        tensor [images, K, ...], where K is the most rows that any image has; zero after an
+        image's own.
     """
     if images == 1:
         return rows[None]
@@ -34,6 +35,19 @@ def choose_rows(rows: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         chosen: bool tensor [B, R].
 
     Returns:
-        tensor [B, K, ...], as of `pad_rows`.
+        tensor [B, K, ...], padded as by `pad_rows`.
     """
     return pad_rows(rows[chosen], chosen.nonzero()[:, 0], len(rows))
+
+
+def in_order(rows: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """The rows of every image in another order.
+
+    Args:
+        rows: tensor [B, R, ...].
+        order: int64 tensor [B, K], which row of its image comes at each place.
+
+    Returns:
+        tensor [B, K, ...].
+    """
+    return rows[torch.arange(len(rows), device=rows.device)[:, None], order]

@@ -19,7 +19,7 @@ from .pruning import background_response, mask_areas, mean_response, prune
 
 
 class FeaturesError(PromergeError):
-    """Features are of another shape, or not finite: the backbone's weights are broken."""
+    """Features have the wrong shape, or are not finite: the backbone's weights are broken."""
 
 
 class NoMasks(str, enum.Enum):
@@ -48,7 +48,7 @@ _EXPLANATIONS = {
 }
 
 
-# Proposals of a batch, with its padding, up to which its images are looked at together.
+# A batch with more proposals than this, padding included, is segmented image by image.
 _MOST_ROWS = 20_000
 
 
@@ -97,7 +97,14 @@ def segment_features(features: torch.Tensor, config: ProMergeConfig | None = Non
 
 @torch.inference_mode()
 def segment_batch(features: torch.Tensor, config: ProMergeConfig) -> list[Stages]:
-    """The same for the features [B, C, h, w] of several images, all in the same operations.
+    """Does what `segment_features` does for several images, all in the same operations.
+
+    Args:
+        features: float tensor [B, C, h, w] of patch features, on any device.
+        config: the parameters.
+
+    Returns:
+        the `Stages` of each image, on the features' device.
 
     Raises:
         FeaturesError: the features are not finite.
@@ -105,14 +112,12 @@ def segment_batch(features: torch.Tensor, config: ProMergeConfig) -> list[Stages
     height, width = features.shape[2:]
     unit = unit_features(features)
     if not bool(torch.isfinite(unit.sum())):
-        raise FeaturesError(
-            "features hold NaN or infinite values; the backbone's weights are broken"
-        )
+        raise FeaturesError("NaN or infinite features: the backbone's weights are broken")
     prompted = propose(unit, height, width, config)
     background = vote_background(prompted.masks, prompted.is_candidate)
     small = background.flatten(1).float().mean(1) < config.min_background_fraction
     n_candidates = prompted.is_candidate.sum(1)
-    # Of an image that ends here no proposal is looked at any further.
+    # The proposals of an image that ends here are not looked at further.
     goes_on = ((n_candidates > 0) & ~small)[prompted.images]
     images = prompted.images[goes_on]
     if len(unit) > 1 and int(images.bincount(minlength=1).amax()) * len(unit) > _MOST_ROWS:
@@ -128,21 +133,19 @@ def segment_batch(features: torch.Tensor, config: ProMergeConfig) -> list[Stages
     numbers = torch.stack([n_candidates, n_proposals, n_kept, n_merged, small]).tolist()
     candidates = prompted.masks[prompted.is_candidate].split(numbers[0])
     proposals = prompted.proposals.split(numbers[1])
-    stages = []
-    for image, (q, p, k, m, is_small) in enumerate(zip(*numbers, strict=True)):
-        stages.append(
-            Stages(
-                proposals=proposals[image],
-                background_candidates=candidates[image],
-                background=background[image] if q and p else None,
-                kept=kept[image, :k],
-                merged=merged[image, :m],
-                votes=votes[image, :m],
-                background_similarity=similarity[image, :m],
-                reason=_reason(q, p, m, bool(is_small)),
-            )
+    return [
+        Stages(
+            proposals=proposals[image],
+            background_candidates=candidates[image],
+            background=background[image] if q and p else None,
+            kept=kept[image, :k],
+            merged=merged[image, :m],
+            votes=votes[image, :m],
+            background_similarity=similarity[image, :m],
+            reason=_reason(q, p, m, bool(is_small)),
         )
-    return stages
+        for image, (q, p, k, m, is_small) in enumerate(zip(*numbers, strict=True))
+    ]
 
 
 def _reason(candidates: int, proposals: int, merged: int, small: bool) -> NoMasks | None:

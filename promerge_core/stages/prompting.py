@@ -26,7 +26,17 @@ def unit_features(features: torch.Tensor) -> torch.Tensor:
 
 
 def prompt_indices(height: int, width: int, stride: int, device: torch.device) -> torch.Tensor:
-    """Flat indices of the prompts' patches: every `stride`-th patch, row by row, int64 [N]."""
+    """The prompts' patches: every `stride`-th patch in both directions, row by row.
+
+    Args:
+        height: rows of the patch grid.
+        width: columns of the patch grid.
+        stride: in patches.
+        device: where the result is.
+
+    Returns:
+        int64 tensor [N] of flat indices.
+    """
     grid = torch.arange(height * width, device=device).view(height, width)
     return grid[::stride, ::stride].flatten()
 
@@ -63,7 +73,7 @@ class Prompted(NamedTuple):
     """What the N prompts of each of B images gave.
 
     Attributes:
-        masks: bool tensor [B, N, h, w], the patches alike each prompt's.
+        masks: bool tensor [B, N, h, w], the patches similar to each prompt's.
         is_candidate: bool tensor [B, N], which of them are background candidates.
         proposals: bool tensor [P, h, w] of all images, one after the other; prompts row by row,
             and within a prompt by descending area, ties in raster order.
@@ -86,6 +96,9 @@ def propose(unit: torch.Tensor, height: int, width: int, config: ProMergeConfig)
         height: rows of the patch grid.
         width: columns of the patch grid.
         config: uses `seed_stride`, `affinity_threshold`, `component_area_ratio`.
+
+    Returns:
+        the `Prompted`.
     """
     prompts = prompt_indices(height, width, config.seed_stride, unit.device)
     masks = prompt_affinities(unit, prompts) > config.affinity_threshold
@@ -100,7 +113,7 @@ def propose(unit: torch.Tensor, height: int, width: int, config: ProMergeConfig)
 def _large_components(
     masks: torch.Tensor, prompts: torch.Tensor, ratio: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Components that are large against the one that holds their mask's prompt; their masks."""
+    """Components large enough beside the one that holds their mask's prompt, and their masks."""
     _, height, width = masks.shape
     labels, areas = connected_components(masks)
     # A prompt with a zero feature, or a threshold near 1, can lie outside its own mask: area 0.

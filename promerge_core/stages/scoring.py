@@ -9,12 +9,20 @@ from .pipeline import Stages
 
 
 def constant_score(stages: Stages, refine_iou: torch.Tensor) -> torch.Tensor:
-    """1.0 for every mask, as in the paper."""
+    """1.0 for every mask, as in the paper.
+
+    Args:
+        stages: not used.
+        refine_iou: float64 tensor [M], IoU of each mask before and after the refinement.
+
+    Returns:
+        float64 tensor [M] of ones.
+    """
     return torch.ones_like(refine_iou)
 
 
 def stability_score(stages: Stages, refine_iou: torch.Tensor) -> torch.Tensor:
-    """High for compact masks that the CRF leaves as they are, as their borders are the image's.
+    """High for compact masks that the CRF hardly changes: their borders are already the image's.
 
     Args:
         stages: uses `merged`, for its compactness c.
@@ -27,7 +35,7 @@ def stability_score(stages: Stages, refine_iou: torch.Tensor) -> torch.Tensor:
 
 
 def compactness(masks: torch.Tensor) -> torch.Tensor:
-    """Sixteen areas by the squared perimeter on the patch grid; 1 for a square.
+    """Sixteen times the area over the squared perimeter, on the patch grid; 1 for a square.
 
     Args:
         masks: bool tensor [M, h, w].

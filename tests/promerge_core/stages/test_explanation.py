@@ -8,7 +8,8 @@ import torch
 from scipy import ndimage
 
 from promerge_core import NoMasks, ProMergeConfig, segment_features
-from promerge_core.stages.explanation import Verdict, explain
+from promerge_core.stages.explanation import explain
+from promerge_core.stages.pruning import Verdict
 
 
 def noisy_features(seed, height=18, width=22, channels=16):
