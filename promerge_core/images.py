@@ -18,7 +18,7 @@ class ImageError(PromergeError):
 
 
 class PreparedImage(NamedTuple):
-    """An image ready for the backbone, and the size its masks shall have.
+    """An image ready for the backbone, and the size its masks get.
 
     Attributes:
         pixels: uint8 array [S, S, 3], RGB.
@@ -50,6 +50,9 @@ def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
         path: the file.
         content: its bytes, where they have been read already.
 
+    Returns:
+        the image in mode RGB.
+
     Raises:
         ImageError: the file is missing, broken or no image.
     """
@@ -77,6 +80,9 @@ def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:
 
     Args:
         image: a PIL image, or an array uint8 [H, W], [H, W, 1], [H, W, 3] or [H, W, 4].
+
+    Returns:
+        the image in mode RGB; an alpha channel is dropped.
 
     Raises:
         ImageError: the array has another type or shape, or a side of zero.
@@ -125,6 +131,12 @@ def prepare_image(image: Image.Image | np.ndarray, size: int) -> PreparedImage:
     Args:
         image: as `to_rgb` takes it.
         size: side S of the square in pixels.
+
+    Returns:
+        the square, and the image's own size.
+
+    Raises:
+        ImageError: see `to_rgb`.
     """
     rgb = to_rgb(image)
     square = rgb.resize((size, size), Image.Resampling.LANCZOS)

@@ -15,6 +15,8 @@ from promerge_core.stages.prompting import unit_features
 from .config import MaskCutConfig
 from .generator import Found, MaskGenerator
 
+# As in the official code (maskcut.py of CutLER): the affinity of patches that are not connected;
+# a cut counts as none above this IoU with the cut before it, or up to this share of the grid.
 _WEAK = 1e-5
 _MAX_OVERLAP = 0.5
 _MIN_AREA = 0.01

@@ -9,7 +9,10 @@ from .parameters import Config, parameter
 from .registry import BACKBONES
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+"""Number types a backbone can compute in: `auto`, and names of PyTorch's types."""
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
+"""Devices that a form offers; any other name that PyTorch knows, as cuda:1, can be typed."""
 
 
 def _device() -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import math
 import numbers
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from .errors import PromergeError
 
@@ -116,6 +117,9 @@ def parameter(
         flags: further command-line flags, beside the one that its name gives.
         is_main: whether a form shows it before a person asks for more.
         decides: whether the result depends on it, so that a run continues only with the same value.
+
+    Returns:
+        the field, for the body of a dataclass.
     """
     metadata = {
         "help": help,
@@ -188,7 +192,7 @@ def takes(*declared: type[Config]) -> Callable[[Function], Function]:
     """Makes declared parameters the keyword arguments of a function, in place of its last one.
 
     The function's `**options` then says in its signature and in its docstring, where a line begins
-    with `**options:`, what the declarations say.
+    with `**options:`, what the declarations say; any other keyword is a TypeError.
 
     Args:
         declared: the configs whose parameters the function takes.
@@ -197,7 +201,6 @@ def takes(*declared: type[Config]) -> Callable[[Function], Function]:
 
     def decorate(function: Function) -> Function:
         signature = inspect.signature(function)
-        own = list(signature.parameters.values())[:-1]
         keywords = [
             inspect.Parameter(
                 one.name,
@@ -207,10 +210,17 @@ def takes(*declared: type[Config]) -> Callable[[Function], Function]:
             )
             for one in parameters
         ]
-        function.__signature__ = signature.replace(parameters=own + keywords)  # type: ignore[attr-defined]
+        signature = signature.replace(parameters=[*signature.parameters.values()][:-1] + keywords)
+
+        @functools.wraps(function)
+        def checked(*args: Any, **named: Any) -> Any:
+            signature.bind(*args, **named)
+            return function(*args, **named)
+
         lines = "\n".join(f"\\g<1>{one.name}: {_sentence(one)}" for one in parameters)
-        function.__doc__ = re.sub(r"( +)\*\*options: .*", lines, function.__doc__ or "")
-        return function
+        checked.__doc__ = re.sub(r"( +)\*\*options: .*", lines, function.__doc__ or "")
+        checked.__signature__ = signature  # type: ignore[attr-defined]
+        return cast(Function, checked)
 
     return decorate
 

@@ -155,11 +155,14 @@ def find_backbone(name: str) -> BackboneEntry | None:
 
 
 def method_config(method: str, parameters: dict[str, Any]) -> Any:
-    """The config of a method, a `RefinementConfig`.
+    """Builds the config of a method, a `RefinementConfig`.
 
     Args:
         method: a name of `METHODS`.
         parameters: values by name.
+
+    Returns:
+        the config, with defaults for all other parameters.
 
     Raises:
         ConfigError: the method or a parameter is unknown, or a parameter is out of its range.

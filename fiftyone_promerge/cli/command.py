@@ -155,12 +155,12 @@ def benchmark(
     from fiftyone_promerge.demo import demo_photos
     from fiftyone_promerge.profile import measure_fiftyone
     from promerge_core import open_image
-    from promerge_core.profile.run import run_benchmark
+    from promerge_core.profile.run import run_profile
 
     from .report import print_benchmark
 
     photos = [open_image(path) for path in demo_photos()]
-    figures = run_benchmark(photos, backbone, device, dtype, weights, batch_size, repeats, peers)
+    figures = run_profile(photos, backbone, device, dtype, weights, batch_size, repeats, peers)
     figures["fiftyone"] = measure_fiftyone()
     print_benchmark(figures, console)
     if json_path is not None:

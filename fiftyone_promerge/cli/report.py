@@ -121,8 +121,8 @@ def _benchmark_lines(figures: dict[str, Any]) -> Iterator[str]:
         f"backbone alone, masks of each image: {' '.join(map(str, whole['masks']))}"
     )
     yield (
-        f"floor (the backbone's products at the rate of a large one): {whole['floor_s']:.3f} s; "
-        f"that is {whole['share_of_floor']:.0%} of the time"
+        f"lower bound (the backbone's products at the rate of a large one): "
+        f"{whole['floor_s']:.3f} s; that is {whole['share_of_floor']:.0%} of the time"
     )
     for peer, ratio in figures["peers"].items():
         yield f"{peer}: {ratio:.1f} times as long as ours"

@@ -1,4 +1,4 @@
-"""What every backbone is: a frozen network, images -> one feature a patch."""
+"""What every backbone is: a frozen network, images -> one feature per patch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from promerge_core.errors import PromergeError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Of RGB in [0, 1] over ImageNet's training images; DINO and most ViTs of timm expect them."""
 
 
 class BackboneError(PromergeError):
@@ -59,7 +60,7 @@ class Backbone(nn.Module, abc.ABC):
             float32 tensor [B, 3, S, S] on the backbone's device.
 
         Raises:
-            ValueError: another type or shape.
+            ValueError: the images are of another type or shape.
         """
         batch = torch.as_tensor(images, device=self.device)
         if (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from promerge_core.options import DTYPES
+
 from .base import BackboneError
 
 
@@ -13,6 +15,9 @@ def resolve_device(device: str = "auto", with_mps: bool = False) -> torch.device
     Args:
         device: `auto` (cuda, else cpu) or a torch device.
         with_mps: whether `auto` takes Apple's GPU before the CPU.
+
+    Returns:
+        the device, which this machine has.
 
     Raises:
         BackboneError: the name is unknown, or this machine has no such device.
@@ -35,16 +40,22 @@ def resolve_device(device: str = "auto", with_mps: bool = False) -> torch.device
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """The number type of that name; `auto` is bfloat16 where the hardware has it, else float32.
+    """The number type of that name.
+
+    Args:
+        dtype: a name of `promerge_core.options.DTYPES`.
+        device: the device that `auto` is decided for.
+
+    Returns:
+        the number type; for `auto`, bfloat16 where the hardware has it, else float32.
 
     Raises:
         BackboneError: the name is unknown.
     """
-    named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if dtype in named:
-        return named[dtype]
+    if dtype not in DTYPES:
+        raise BackboneError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}")
     if dtype != "auto":
-        raise BackboneError(f"dtype must be one of auto, {', '.join(named)}; got {dtype!r}")
+        return getattr(torch, dtype)
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:

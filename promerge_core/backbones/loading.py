@@ -50,7 +50,7 @@ def load_backbone(
 
 
 def check_backbone(name: str, weights: str | Path | None = None) -> BackboneEntry:
-    """Checks in no time what can be: the name, and that the weights file can be read.
+    """Checks what takes no time: the name, and that the weights file can be read.
 
     Args:
         name: see `load_backbone`.
@@ -84,7 +84,7 @@ def download_weights(name: str, path: str | Path) -> None:
     Args:
         name: a name of `promerge_core.registry.BACKBONES`; of one that needs no weights an empty
             file is made.
-        path: the file to write; it is there whole or not at all.
+        path: the file to write; it is written completely or not at all.
 
     Raises:
         BackboneError: the hub cannot be reached; the message says which file to bring.

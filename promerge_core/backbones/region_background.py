@@ -17,6 +17,9 @@ def split_background(graph: RegionGraph, batch: int, height: int, width: int) ->
         batch: number of images B.
         height: rows of the patch grid.
         width: columns of the patch grid.
+
+    Returns:
+        the graph in which one region of each image is its background.
     """
     grid = graph.label.view(batch, height, width)
     regions = len(graph.area) // batch

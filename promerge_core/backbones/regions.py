@@ -10,6 +10,7 @@ import torch
 # Sums over patches are whole numbers of this step: no order of summation, and so no batch size
 # and no device, can change them.
 STEP = 2.0**-16
+# A contrast that is divided by counts as at least this.
 TINY = 1e-3
 
 
@@ -94,6 +95,9 @@ def join_regions(graph: RegionGraph, parent: torch.Tensor) -> RegionGraph:
     Args:
         graph: R regions.
         parent: int64 [R], a region of the same image for each; regions with the same become one.
+
+    Returns:
+        the graph of the joined regions, in the order of their parents.
     """
     roots, target = parent.unique(return_inverse=True)
     count = len(roots)
@@ -116,7 +120,16 @@ def join_regions(graph: RegionGraph, parent: torch.Tensor) -> RegionGraph:
 
 
 def sum_by(group: torch.Tensor, values: torch.Tensor, count: int) -> torch.Tensor:
-    """Sums int64 values [N, ...] by their group, [count, ...]."""
+    """Sums values group by group.
+
+    Args:
+        group: int64 [N], the group of each value, below `count`.
+        values: int64 [N, ...].
+        count: number of groups.
+
+    Returns:
+        int64 tensor [count, ...]; zero for a group without values.
+    """
     return values.new_zeros(count, *values.shape[1:]).index_add_(0, group, values)
 
 
@@ -135,7 +148,10 @@ def agglomerate(
         graph: the regions to begin with.
         cost: float32 [E] for a graph.
         count: the number of regions at which an image is done.
-        limit: edges that cost as much are never joined.
+        limit: regions are never joined across an edge that costs as much or more.
+
+    Returns:
+        the graph of the joined regions.
     """
     while True:
         pairs = _affordable(graph, _cheapest_pairs(graph, cost(graph), limit), count)

@@ -121,6 +121,9 @@ def load_vit(
         dtype: the blocks compute in this type.
         weights: a local state dict; None downloads the pretrained one.
 
+    Returns:
+        the backbone, on the CPU.
+
     Raises:
         BackboneError: the hub cannot be reached, the weights do not fit, or the model is no ViT.
     """
@@ -150,6 +153,9 @@ def create_model(name: str, entry: BackboneEntry, weights: str | Path | None) ->
         name: the name of the backbone, for messages.
         entry: its model in timm.
         weights: a local state dict; None downloads the pretrained one.
+
+    Returns:
+        the model without its classification head, float32, on the CPU.
 
     Raises:
         BackboneError: the hub cannot be reached, or the weights do not fit.

@@ -34,6 +34,9 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     Args:
         path: a `.safetensors` file, or anything `torch.load(weights_only=True)` reads.
 
+    Returns:
+        tensors by the names of their parameters, on the CPU.
+
     Raises:
         BackboneError: the file is missing, not a state dict, or holds objects to be executed.
     """

@@ -43,7 +43,16 @@ class Mask:
 def masks_from_arrays(
     masks: np.ndarray, scores: list[float], facts: list[dict[str, float]]
 ) -> list[Mask]:
-    """Builds `Mask` objects from a bool array [M, height, width]; empty masks are left out."""
+    """Builds `Mask` objects; empty masks are left out.
+
+    Args:
+        masks: bool or uint8 array [M, height, width].
+        scores: M confidences in (0, 1].
+        facts: see `Mask.facts`, M dicts.
+
+    Returns:
+        at most M masks, in the order given.
+    """
     rles = encode_rle(masks)
     return [
         Mask(

@@ -6,7 +6,15 @@ import torch
 
 
 def mask_iou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """IoU of masks pair by pair: two bool tensors [M, ...] -> float64 [M]; 0 for two empty ones."""
+    """IoU of masks, pair by pair.
+
+    Args:
+        first: bool tensor [M, ...].
+        second: bool tensor of the same shape.
+
+    Returns:
+        float64 tensor [M] in [0, 1]; 0 for two empty masks.
+    """
     intersection = (first & second).flatten(1).sum(1).double()
     union = (first | second).flatten(1).sum(1).double()
     return intersection / union.clamp(min=1)

@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def resize_masks(masks: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resizes masks to an image's own size: bicubic on 0/255, then > 127 (DESIGN, stage 8).
+    """Resizes masks to an image's own size: bicubic on 0/255, then > 127, as the official code.
 
     Args:
         masks: bool array [M, S, S].

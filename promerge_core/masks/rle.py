@@ -29,6 +29,12 @@ def encode_rle(masks: np.ndarray) -> list[dict[str, Any]]:
 def decode_rle(segmentation: dict[str, Any]) -> np.ndarray:
     """Decodes one COCO RLE, compressed or not, to a bool array [height, width].
 
+    Args:
+        segmentation: `{"size": [height, width], "counts": str, bytes or list of int}`.
+
+    Returns:
+        bool array [height, width].
+
     Raises:
         ValueError: the runs do not add up to the size.
     """

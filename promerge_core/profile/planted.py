@@ -10,14 +10,14 @@ import torch
 
 from promerge_core.backbones.base import Backbone
 
-# What DINO's features of photos give: two masks in the median, thirteen at most.
 INSTANCES = (2, 1, 4, 2, 3, 1, 10, 2)
+"""Masks per image, as DINO's features of photos give: two in the median, thirteen at most."""
 
 
 def planted_features(
     dim: int, instances: int, noise: float = 1.0, seed: int = 0, side: int = 60
 ) -> torch.Tensor:
-    """Features like DINO's on a picture with known instances, float32 [dim, side, side].
+    """Features like DINO's on a picture with known instances.
 
     Every instance is an ellipse whose patches share a random direction; the background blends two
     smooth ones; all get Gaussian noise.
@@ -28,6 +28,9 @@ def planted_features(
         noise: length of the noise against features of length one.
         seed: of the random generator.
         side: rows and columns of the patch grid.
+
+    Returns:
+        float32 tensor [dim, side, side].
     """
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:side, 0:side] * (60 / side)
@@ -48,7 +51,7 @@ class PlantedBackbone(Backbone):
     """Gives planted features in turn, at the cost of a backbone or at none.
 
     Args:
-        features: float32 [N, C, h, w], given one an image and then from the beginning again.
+        features: float32 [N, C, h, w], given in turn, one per image.
         patch_size: side of a patch in pixels.
         network: run on every batch for what it costs, where it is given.
 
@@ -77,7 +80,16 @@ class PlantedBackbone(Backbone):
 
 
 def plant(network: Backbone, side: int, instances: Sequence[int] = INSTANCES) -> PlantedBackbone:
-    """A backbone that costs what `network` costs and finds planted instances."""
+    """A backbone that costs what `network` costs and finds planted instances.
+
+    Args:
+        network: run on every batch.
+        side: rows and columns of the patch grid.
+        instances: number of instances of each image, in turn.
+
+    Returns:
+        the backbone; its features are where those of `network` are.
+    """
     features = torch.stack(
         [planted_features(network.dim, n, seed=seed, side=side) for seed, n in enumerate(instances)]
     )

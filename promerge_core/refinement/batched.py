@@ -15,11 +15,22 @@ CHUNK = 8
 def refine_batched(
     pixels: torch.Tensor, masks: torch.Tensor, config: RefinementConfig
 ) -> torch.Tensor:
-    """Mean field for all masks of an image at once, on the masks' device.
+    """Mean field for all masks of an image at once.
 
     With two labels and unaries from a softmax over (1 - m, m), the state of each pixel is one
     number, s = Q(1) - Q(0) = 2 sigmoid(u) - 1 with u = 2m - 1, and an iteration is
     s <- 2 sigmoid(u + gaussian_compat G s + bilateral_compat B s) - 1.
+
+    Args:
+        pixels: uint8 tensor [H, W, 3], RGB, on the masks' device.
+        masks: bool tensor [M, H, W], M at least 1.
+        config: uses the `crf_*` parameters.
+
+    Returns:
+        bool tensor [M, H, W] on the masks' device.
+
+    Raises:
+        ValueError: the kernels are too narrow for the image.
     """
     height, width = pixels.shape[:2]
     spatial = spatial_lattice(height, width, config.crf_gaussian_sxy, pixels.device)

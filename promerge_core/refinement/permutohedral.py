@@ -24,7 +24,7 @@ class PermutohedralLattice:
         positions: float32 tensor [N, d]; each dimension already divided by its standard deviation.
 
     Raises:
-        ValueError: the positions spread over more lattice cells than 63 bits can number.
+        ValueError: the positions spread over more lattice cells than 62 bits can number.
     """
 
     def __init__(self, positions: torch.Tensor) -> None:
@@ -169,6 +169,12 @@ def _numbering(extents: list[float]) -> tuple[list[int], torch.dtype]:
 
     Args:
         extents: of the d coordinates of the simplices' origins, largest less smallest.
+
+    Returns:
+        the d strides, and the integer type that is wide enough for every number.
+
+    Raises:
+        ValueError: 62 bits are too few.
     """
     dim = len(extents)
     # A vertex is up to d away from the origin of its simplex, its neighbours d more.
@@ -213,12 +219,32 @@ def _blur_indices(vertices: torch.Tensor, strides: list[int]) -> torch.Tensor:
 def spatial_lattice(
     height: int, width: int, sigma: float, device: torch.device
 ) -> PermutohedralLattice:
-    """Lattice over the pixels' x and y alone; it depends on the size only, so it is kept."""
+    """Lattice over the pixels' x and y alone; the last four are kept.
+
+    Args:
+        height: rows of pixels.
+        width: columns of pixels.
+        sigma: standard deviation of the Gaussian in pixels.
+        device: where it filters.
+
+    Returns:
+        the lattice over all pixels, row by row.
+    """
     return PermutohedralLattice(pixel_positions(height, width, sigma, device))
 
 
 def pixel_positions(height: int, width: int, sigma: float, device: torch.device) -> torch.Tensor:
-    """(x, y) / sigma of every pixel, row by row, float32 [height * width, 2]."""
+    """Positions of all pixels, in standard deviations.
+
+    Args:
+        height: rows of pixels.
+        width: columns of pixels.
+        sigma: standard deviation of the Gaussian in pixels.
+        device: where the result is.
+
+    Returns:
+        float32 tensor [height * width, 2]: (x, y) / sigma of every pixel, row by row.
+    """
     rows = torch.arange(height, device=device, dtype=torch.float32)
     columns = torch.arange(width, device=device, dtype=torch.float32)
     y, x = torch.meshgrid(rows, columns, indexing="ij")
@@ -230,5 +256,12 @@ def divide(values: torch.Tensor, divisor: float) -> torch.Tensor:
 
     On CUDA, dividing by a Python number is turned into a multiplication by its reciprocal, which
     rounds differently; dividing by a tensor is not.
+
+    Args:
+        values: float32 tensor [N, d].
+        divisor: what to divide by.
+
+    Returns:
+        float32 tensor [N, d].
     """
     return values / torch.full_like(values[:1, :1], divisor)

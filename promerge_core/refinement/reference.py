@@ -12,7 +12,19 @@ from promerge_core.errors import MissingExtraError
 def refine_by_pydensecrf(
     pixels: torch.Tensor, masks: torch.Tensor, config: RefinementConfig
 ) -> torch.Tensor:
-    """The reference: pydensecrf, one mask after the other, on the CPU."""
+    """The same as `refine_batched`, by pydensecrf.
+
+    Args:
+        pixels: uint8 tensor [H, W, 3], RGB, on any device.
+        masks: bool tensor [M, H, W].
+        config: uses the `crf_*` parameters.
+
+    Returns:
+        bool tensor [M, H, W] on the masks' device.
+
+    Raises:
+        MissingExtraError: pydensecrf is not installed.
+    """
     try:
         from pydensecrf.densecrf import DenseCRF2D
         from pydensecrf.utils import unary_from_softmax

@@ -48,7 +48,22 @@ def refine_with_iou(
     config: RefinementConfig | None = None,
     backend: str | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Like `refine`, with the IoU of each refined mask and its unrefined self, float64 [M]."""
+    """Like `refine`, with the IoU itself in place of what it decides.
+
+    Args:
+        image: see `refine`.
+        masks: see `refine`.
+        config: see `refine`.
+        backend: see `refine`.
+
+    Returns:
+        refined: bool tensor [M, S, S].
+        iou: float64 tensor [M] in [0, 1], IoU of each refined mask and its unrefined self.
+
+    Raises:
+        ValueError: see `refine`.
+        MissingExtraError: see `refine`.
+    """
     return refine_batch([image], [masks], config or ProMergeConfig(), backend)
 
 
@@ -59,11 +74,21 @@ def refine_batch(
     config: RefinementConfig,
     backend: str | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Like `refine_with_iou` for images of one size, each with its own masks, one after another.
+    """Like `refine_with_iou`, for images of one size, each with its own masks.
+
+    Args:
+        images: uint8 [S, S, 3] each, at least one.
+        masks: bool tensor [M_i, h, w] for each image.
+        config: see `refine`.
+        backend: see `refine`.
 
     Returns:
         refined: bool tensor [M, S, S], the masks of the first image, then of the second ...
-        iou: float64 tensor [M].
+        iou: float64 tensor [M] in [0, 1].
+
+    Raises:
+        ValueError: see `refine`.
+        MissingExtraError: see `refine`.
     """
     backend = backend or config.refiner
     if backend not in REFINERS:
