@@ -10,7 +10,7 @@ from promerge_core import MissingExtraError
 
 def test_without_detectron2_the_error_says_how_to_install_it(monkeypatch):
     for name in list(sys.modules):
-        if name.split(".")[0] == "detectron2" or "training.detectron2" in name:
+        if name.split(".")[0] == "detectron2" or "engines.detectron2" in name:
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "detectron2", None)
     with pytest.raises(MissingExtraError) as caught:
