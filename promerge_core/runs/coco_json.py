@@ -120,10 +120,10 @@ def write_json(
                 write(',\n"annotations": ')
                 count = _write_list(write, annotations)
                 write("}\n")
+        draft.replace(output)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    draft.replace(output)
     return count
 
 
