@@ -45,6 +45,7 @@ class Recipe:
 
     Attributes:
         name: its name in `RECIPES`.
+        title: what a form calls it.
         rounds: the first is trained on the dataset's masks, the others on predictions.
         num_images: images that `iterations` are meant for.
         batch_size: images in a step, on all devices together, that `learning_rate` is meant for.
@@ -72,6 +73,7 @@ class Recipe:
     """
 
     name: str
+    title: str
     rounds: tuple[Round, ...]
     num_images: int
     batch_size: int
