@@ -98,6 +98,7 @@ def _table(rows: list[dict[str, Any]], title: str) -> Table:
 def benchmark_data(
     name: str, images_dir: Path | None, annotations: Path | None, dataset_name: str | None
 ) -> None:
+    """Load a benchmark as a dataset."""
     from fiftyone_promerge.benchmarks.load import GT_FIELD, load_benchmark
 
     dataset = load_benchmark(name, images_dir, annotations, dataset_name)
