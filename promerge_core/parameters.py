@@ -30,14 +30,14 @@ class Parameter(NamedTuple):
     default: Any
     help: str
     label: str
-    low: float | None
-    high: float | None
-    choices: Collection[str] | None
-    suggestions: Collection[str]
-    path: Literal["file", "folder"] | None
-    flags: tuple[str, ...]
-    is_main: bool
-    decides: bool
+    low: float | None = None
+    high: float | None = None
+    choices: Collection[str] | None = None
+    suggestions: Collection[str] = ()
+    path: Literal["file", "folder"] | None = None
+    flags: tuple[str, ...] = ()
+    is_main: bool = False
+    decides: bool = True
 
     def check(self, value: Any) -> Any:
         """The value in the parameter's own type.

@@ -6,6 +6,7 @@ from .engines.base import Detector as Detector
 from .engines.base import TrainingError as TrainingError
 from .engines.base import TrainingStoppedError as TrainingStoppedError
 from .engines.base import World as World
+from .options import TrainingOptions as TrainingOptions
 from .recipes import RECIPES as RECIPES
 from .run.train import Progress as Progress
 from .run.train import label_records as label_records

@@ -69,6 +69,7 @@ class Recipe:
         validations: how many times AP is measured in a round.
         checkpoints: how many times a checkpoint is written in a round.
         seed: of the initial weights, the order of the images and their augmentation.
+        title: what a form calls it; no part of what `to_dict` gives.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Recipe:
     validations: int
     checkpoints: int
     seed: int = 0
+    title: str = dataclasses.field(default="", compare=False)
 
     def scaled(self, num_images: int, num_devices: int, batch_size: int | None = None) -> Recipe:
         """The recipe for other numbers of images and devices, by the linear rule.
@@ -145,7 +147,9 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        del values["title"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:

@@ -171,11 +171,11 @@ def run_command(command, *arguments):
 def test_commands_load_export_import_and_compare(database, shared_dir, tmp_path):
     import fiftyone as fo
 
-    from fiftyone_promerge.cli import evaluate as cli
+    from fiftyone_promerge.cli import coco, evaluate
 
     sample = shared_dir / "coco_sample"
     files = ["--images-dir", sample / "val2017", "--annotations", sample / "instances_val2017.json"]
-    output = run_command(cli.benchmark_data, "coco2017", *files)
+    output = run_command(evaluate.benchmark_data, "coco2017", *files)
     assert "80 images" in output
     dataset = fo.load_dataset("coco2017")
     assert dataset.persistent
@@ -183,12 +183,12 @@ def test_commands_load_export_import_and_compare(database, shared_dir, tmp_path)
     dataset.set_values("ground_truth.detections.confidence", scores)
 
     exported = tmp_path / "results.json"
-    run_command(cli.export_field, "coco2017", "ground_truth", exported, "--kind", "results")
-    run_command(cli.import_field, "coco2017", "first", exported)
-    run_command(cli.import_field, "coco2017", "second", exported)
+    run_command(coco.export_field, "coco2017", "ground_truth", exported, "--kind", "results")
+    run_command(coco.import_field, "coco2017", "first", exported)
+    run_command(coco.import_field, "coco2017", "second", exported)
     table, picture = tmp_path / "table.json", tmp_path / "table.png"
     fields = ["--fields", "first", "second", "--json", table, "--picture", picture]
-    output = run_command(cli.evaluate, "coco2017", *fields)
+    output = run_command(evaluate.evaluate, "coco2017", *fields)
 
     content = json.loads(table.read_text())
     names = [row["name"] for row in content["rows"]]
@@ -202,8 +202,8 @@ def test_commands_load_export_import_and_compare(database, shared_dir, tmp_path)
 
 
 def test_a_command_on_no_dataset_says_which_there_are(database):
-    from fiftyone_promerge.cli import evaluate as cli
+    from fiftyone_promerge.cli import main
 
-    result = CliRunner().invoke(cli.evaluate, ["nothing", "--fields", "a"])
+    result = CliRunner().invoke(main, ["evaluate", "nothing", "--fields", "a"])
     assert result.exit_code == 1
-    assert "There is no dataset 'nothing'" in result.output
+    assert "there is no FiftyOne dataset 'nothing'" in result.output
