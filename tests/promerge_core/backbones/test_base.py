@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from promerge_core import load_backbone
+from promerge_core.backbones.embedded import EmbeddedBackbone
 
 
 def test_pixels_are_normalised_with_imagenets_numbers(pictures):
@@ -35,3 +36,12 @@ def test_pixels_are_normalised_with_imagenets_numbers(pictures):
 def test_batches_of_another_type_or_shape_are_refused(images):
     with pytest.raises(ValueError, match="images must be uint8"):
         load_backbone("embedded", "cpu").normalise(images)
+
+
+@pytest.mark.parametrize(("where", "expected"), [("mps", "cpu"), ("cuda:1", "cuda:1")])
+def test_features_are_where_the_backbone_is_but_not_on_apples_gpus(where, expected):
+    class Elsewhere(EmbeddedBackbone):
+        device = torch.device(where)
+
+    assert EmbeddedBackbone().features_device == torch.device("cpu")
+    assert Elsewhere().features_device == torch.device(expected)

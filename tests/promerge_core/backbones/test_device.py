@@ -7,6 +7,7 @@ import torch
 
 from promerge_core import BackboneError, load_backbone
 from promerge_core.backbones.device import resolve_device, resolve_dtype
+from promerge_core.options import DTYPES
 
 
 @pytest.mark.parametrize("device", ["gpu", "", "meta", "hpu", "vulkan", "cuda:99", "cpu:x"])
@@ -31,3 +32,19 @@ def test_automatic_choices_are_of_this_machine():
     fast = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     expected = torch.bfloat16 if fast else torch.float32
     assert resolve_dtype("auto", torch.device("cpu")) is expected
+
+
+@pytest.mark.parametrize("name", [name for name in DTYPES if name != "auto"])
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_a_number_type_is_what_its_name_says_on_every_device(name, device):
+    assert str(resolve_dtype(name, torch.device(device))) == f"torch.{name}"
+
+
+@pytest.mark.parametrize("name", ["float64", "", "torch.float32", None, []])
+def test_other_number_types_are_refused(name):
+    with pytest.raises(BackboneError, match=f"one of {', '.join(DTYPES)}; got"):
+        resolve_dtype(name, torch.device("cpu"))
+
+
+def test_apples_gpu_computes_in_float32_unless_told_otherwise():
+    assert resolve_dtype("auto", torch.device("mps")) is torch.float32

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from promerge_core import BackboneError, load_backbone
+from promerge_core.backbones.loading import check_backbone
 from promerge_core.registry import BACKBONES
 
 
@@ -65,3 +66,34 @@ def test_a_model_without_pretrained_weights_is_not_blamed_on_the_hub(name):
     assert "hub cannot be reached" not in str(error.value)
     assert name in str(error.value)
     assert "--weights FILE" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["dino_vits16", "embedded"])
+def test_a_name_and_a_file_are_checked_in_no_time(tmp_path, name):
+    entry = check_backbone(name)
+    assert entry is BACKBONES[name]
+    with pytest.raises(BackboneError, match="no weights file" if entry.needs_weights else "takes"):
+        check_backbone(name, tmp_path / "none.pth")
+
+
+def test_a_download_is_whole_or_not_there_and_empty_where_no_weights_are_needed(tmp_path):
+    code = (
+        "from promerge_core import BackboneError\n"
+        "from promerge_core.backbones.loading import download_weights\n"
+        "download_weights('embedded', 'none.safetensors')\n"
+        "try:\n"
+        "    download_weights('dino_vits16', 'small.safetensors')\n"
+        "except BackboneError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith("the pretrained weights of dino_vits16 could not be downloaded")
+    files = [path.name for path in tmp_path.iterdir() if path.is_file()]
+    assert files == ["none.safetensors"]
+    assert (tmp_path / "none.safetensors").stat().st_size == 0

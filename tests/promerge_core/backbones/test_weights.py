@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from promerge_core import BackboneError
-from promerge_core.backbones.weights import read_state_dict
+from promerge_core.backbones.weights import check_readable, load_state, read_state_dict
+from promerge_core.errors import PromergeError
 
 
 def prefixed(state, prefix):
@@ -171,3 +172,33 @@ def test_missing_weights_and_folders_are_named(tmp_path, load_small):
     for path in (tmp_path / "none.pth", tmp_path):
         with pytest.raises(BackboneError, match=f"no weights file at {path}"):
             load_small(path)
+
+
+def test_weights_that_do_not_fit_raise_the_error_that_was_asked_for_and_change_nothing():
+    class CheckpointError(PromergeError):
+        pass
+
+    model = torch.nn.Linear(2, 3)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state = {"weight": torch.zeros(3, 2), "bias": torch.zeros(4)}
+    with pytest.raises(CheckpointError, match=r"^no: 1 of another shape \(bias \(4,\) instead"):
+        load_state(model, state, "no", CheckpointError)
+    assert equal(model.state_dict(), before)
+
+
+def test_weights_that_fit_are_loaded():
+    model = torch.nn.Linear(2, 3)
+    state = {"bias": torch.ones(3), "weight": torch.zeros(3, 2)}
+    load_state(model, state, "does not fit")
+    assert equal(model.state_dict(), state)
+
+
+def test_an_unreadable_file_is_named_before_it_is_opened(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.touch()
+    check_readable(path)
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read every file")
+    with pytest.raises(BackboneError, match=r"weights\.pth may not be read"):
+        check_readable(path)

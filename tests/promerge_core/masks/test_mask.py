@@ -35,3 +35,11 @@ def test_masks_cannot_be_changed():
     mask = Mask({"size": [1, 1], "counts": "01"}, (0.0, 0.0, 1.0, 1.0), 1, 1.0)
     with pytest.raises(dataclasses.FrozenInstanceError):
         mask.score = 0.5
+
+
+def test_a_crop_is_the_mask_inside_its_box(filled):
+    (mask,) = masks_from_arrays(filled[None], [1.0], [{}])
+    crop = mask.crop()
+    rows, columns = np.flatnonzero(filled.any(1)), np.flatnonzero(filled.any(0))
+    assert np.array_equal(crop, filled[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    assert crop.flags.c_contiguous
