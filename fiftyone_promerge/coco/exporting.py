@@ -11,11 +11,11 @@ from typing import Any
 
 import fiftyone.core.collections as foc
 
+from promerge_core.errors import CocoError
 from promerge_core.runs.coco_json import Kind, write_json
 
 from .annotations import (
     IMAGE_ID_FIELD,
-    CocoError,
     annotation_area,
     batches,
     check_detections_field,

@@ -10,9 +10,11 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
+from promerge_core.errors import CocoError
 from promerge_core.generator import MaskGenerator
 from promerge_core.images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
 
+from .coco_file import CocoFile
 from .coco_json import Record, image_record, skipped_record, write_coco
 from .sources import ImageEntry, RunError, digest_entries
 from .summary import Summary
@@ -216,11 +218,8 @@ def _read_header(journal: bytes) -> Any:
 
 
 def _read_info(output: Path) -> dict[str, Any]:
-    """The `info` in an output's first line; empty where the file was not made here."""
-    with output.open(encoding="utf-8", errors="replace") as file:
-        first = file.readline()
+    """The `info` of an output; empty where the file was not made here."""
     try:
-        info = json.loads(first.rstrip().removesuffix(",").removeprefix('{"info": '))
-    except ValueError:
+        return CocoFile(output).info()
+    except CocoError:
         return {}
-    return info if isinstance(info, dict) else {}
