@@ -94,7 +94,7 @@ def test_an_image_whose_name_is_not_utf8_is_missing(make_dataset, tmp_path):
         except OSError:
             pytest.skip("this file system has no such names")
     annotations = [annotation(i, i) for i in (0, 1)]
-    write_json(tmp_path / "masks.json", {}, lambda: images, annotations)
+    write_json(tmp_path / "masks.json", {}, images, annotations)
     dataset = fop.load_benchmark("kitti", tmp_path, tmp_path / "masks.json", name)
     assert dataset.values("filepath") == [str(tmp_path / "a.png")]
     assert dataset.values("ground_truth.detections.coco_id") == [[1]]

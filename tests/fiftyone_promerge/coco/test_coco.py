@@ -243,7 +243,7 @@ def test_a_file_with_names_that_are_not_utf8_is_imported(make_dataset, tmp_path)
     names = ["latin\udce9.png", "a.png"]
     images = [{"id": i, "file_name": name} | size for i, name in enumerate(names)]
     annotations = [result(image_id=i, id=10 + i) for i in (0, 1)]
-    write_json(tmp_path / "masks.json", {}, lambda: images, annotations)
+    write_json(tmp_path / "masks.json", {}, images, annotations)
     counts = import_coco(dataset, "masks", tmp_path / "masks.json")
     assert counts == {"labels": 1, "unknown_images": 1}
     assert dataset.values("masks.detections.coco_id") == [[11]]

@@ -109,7 +109,7 @@ def test_a_json_that_was_cut_off_is_refused_in_one_sentence(listing, tmp_path):
 def test_names_that_are_not_utf8_come_back_from_our_own_file(tmp_path):
     name = os.fsdecode(b"latin\xe9.png")
     images = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": name}]
-    write_json(tmp_path / "masks.json", {}, lambda: images, [])
+    write_json(tmp_path / "masks.json", {}, images, [])
     assert coco_images(tmp_path / "masks.json", tmp_path) == [
         ImageEntry(1, "a.png", tmp_path / "a.png"),
         ImageEntry(2, name, tmp_path / name),
