@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -76,6 +77,28 @@ def test_images_are_found_in_both_folders_and_missing_ones_are_listed(load, tmp_
     assert dataset.values("filepath") == [str(path) for path in present]
     assert dataset.values("ground_truth.detections.coco_id") == [[1], [2], [3]]
     assert dataset.info["missing_images"] == ["val2017/4.png"]
+
+
+def test_an_image_whose_name_is_not_utf8_is_missing(make_dataset, tmp_path):
+    """The database holds only text."""
+    import fiftyone_promerge as fop
+    from promerge_core.runs.coco_json import write_json
+
+    name = make_dataset().name + "-utf8"
+    file_names = [os.fsdecode(b"latin\xe9.png"), "a.png"]
+    images = [image(number, file_name) for number, file_name in enumerate(file_names)]
+    for file_name in file_names:
+        try:
+            Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / file_name)
+        except OSError:
+            pytest.skip("this file system has no such names")
+    annotations = [annotation(i, i) for i in (0, 1)]
+    write_json(tmp_path / "masks.json", {}, images, annotations)
+    dataset = fop.load_benchmark("kitti", tmp_path, tmp_path / "masks.json", name)
+    assert dataset.values("filepath") == [str(tmp_path / "a.png")]
+    assert dataset.values("ground_truth.detections.coco_id") == [[1]]
+    assert dataset.info["missing_images"] == [r"latin\udce9.png"]
+    dataset.delete()
 
 
 def test_the_images_folder_itself_may_be_given(load, tmp_path):
