@@ -20,7 +20,7 @@ class LoadBenchmark(RunOperator):
 
     name = "load_benchmark"
     label = "Load a benchmark (ProMerge)"
-    description = "COCO2017, COCO-20K, LVIS, KITTI, Objects365 or SA-1B as a dataset"
+    description = "The images and ground truth of a benchmark, such as COCO, as a dataset"
     icon = "library_add"
     for_samples = False
 

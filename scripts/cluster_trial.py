@@ -21,9 +21,9 @@ import torch
 from PIL import Image
 
 from promerge_core import ImageError, ProMergeConfig, open_image
-from promerge_core.runs.coco_json import skipped_record
+from promerge_core.runs.coco_json import skipped_row
 from promerge_core.runs.ray_run import GeneratorSettings
-from promerge_core.runs.shards import ShardFolder, shard_record
+from promerge_core.runs.shards import ShardFolder, shard_row
 from promerge_core.runs.sources import find_images
 
 CONFIG = ProMergeConfig(image_size=128, seed_stride=2)
@@ -114,8 +114,8 @@ def compare(photos: Path, folder: ShardFolder) -> dict:
     """The shards against `generate_prepared` on the same batches, one after the other."""
     torch.set_num_threads(1)
     generator = GeneratorSettings("promerge", CONFIG, "embedded").build("cpu")
-    entries, found = find_images(photos), list(folder.records())
-    names = [record["file_name"] for record in found]
+    entries, found = find_images(photos), list(folder.rows())
+    names = [row["file_name"] for row in found]
     differing, masks, start = 0, 0, time.monotonic()
     for first in range(0, len(entries), BATCH_SIZE):
         batch, images = entries[first : first + BATCH_SIZE], []
@@ -125,14 +125,14 @@ def compare(photos: Path, folder: ShardFolder) -> dict:
             except ImageError as error:
                 images.append(str(error))
         results = iter(generator.generate_prepared([i for i in images if not isinstance(i, str)]))
-        for entry, image, record in zip(batch, images, found[first:], strict=False):
+        for entry, image, row in zip(batch, images, found[first:], strict=False):
             if isinstance(image, str):
-                expected = skipped_record(entry.id, entry.file_name, image)
+                expected = skipped_row(entry.id, entry.file_name, image)
             else:
-                expected = shard_record(entry.id, entry.file_name, next(results))
+                expected = shard_row(entry.id, entry.file_name, next(results))
             expected = json.loads(json.dumps(expected))
             masks += len(expected.get("masks", ()))
-            differing += record != expected
+            differing += row != expected
     return {
         "images": len(entries),
         "rows": len(names),

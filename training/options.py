@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 
-from fiftyone_promerge.training.engines.base import ENGINES
 from fiftyone_promerge.training.recipes import RECIPES
+from fiftyone_promerge.training.registry import ARCHITECTURES, ENGINES
 from promerge_core.parameters import Config, parameter
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingOptions(Config):
-    """How a detector is trained."""
+    """How a detector is trained.
+
+    A run continues only with a recipe that is scaled to the same batch: `batch_size` and `devices`
+    decide no more than that.
+    """
 
     recipe: str = parameter("promerge_plus", "How it is trained", choices=RECIPES, is_main=True)
     engine: str = parameter(
@@ -20,10 +24,11 @@ class TrainingOptions(Config):
         choices=ENGINES,
         is_main=True,
     )
-    architecture: str = parameter(
-        "mask_rcnn",
-        "The detector; the cascade needs detectron2",
-        choices=("mask_rcnn", "cascade_mask_rcnn"),
+    architecture: str | None = parameter(
+        None,
+        "The detector, one that the engine has; by default its first",
+        type=str,
+        choices=ARCHITECTURES,
         is_main=True,
     )
     weights: str | None = parameter(
@@ -39,9 +44,15 @@ class TrainingOptions(Config):
         None, "Rounds of the recipe to do; by default all", type=int, low=1, decides=False
     )
     batch_size: int | None = parameter(
-        None, "Images in a step, on all devices; by default 2 per device", type=int, low=1
+        None,
+        "Images in a step, on all devices; by default 2 per device",
+        type=int,
+        low=1,
+        decides=False,
     )
-    devices: int = parameter(1, "Devices of this machine", low=1, high=1024, is_main=True)
+    devices: int = parameter(
+        1, "Devices of this machine", low=1, high=1024, is_main=True, decides=False
+    )
     num_workers: int = parameter(
         2,
         "Processes per device that read images",

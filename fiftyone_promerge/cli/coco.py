@@ -45,7 +45,7 @@ def _export_shards(location: str, path: Path, kind: Any) -> int:
     from promerge_core.runs.shards import ShardFolder
 
     folder = ShardFolder(location)
-    return write_coco(path, folder.read_run()["run"], folder.records, kind).masks
+    return write_coco(path, folder.read_run()["run"], folder.rows, kind).masks
 
 
 @click.command("import")

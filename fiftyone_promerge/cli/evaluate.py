@@ -10,6 +10,8 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
+from fiftyone_promerge.benchmarks.registry import BENCHMARKS
+
 console = Console()
 _OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 
@@ -82,7 +84,13 @@ def _table(rows: list[dict[str, Any]], title: str) -> Table:
     return table
 
 
-@click.command("benchmark-data")
+@click.command(
+    "benchmark-data",
+    help=f"""Load benchmark NAME as a dataset: {", ".join(BENCHMARKS)}.
+
+    Without files it says where to get them; coco2017 is downloaded.
+    """,
+)
 @click.argument("name")
 @click.option("--images-dir", type=click.Path(path_type=Path), help="Folder of the images.")
 @click.option("--annotations", type=click.Path(path_type=Path), help="COCO annotation file.")
@@ -90,10 +98,7 @@ def _table(rows: list[dict[str, Any]], title: str) -> Table:
 def benchmark_data(
     name: str, images_dir: Path | None, annotations: Path | None, dataset_name: str | None
 ) -> None:
-    """Load benchmark NAME as a dataset: coco2017, coco20k, lvis, kitti, objects365 or sa1b.
-
-    Without files it says where to get them; coco2017 is downloaded.
-    """
+    """Load a benchmark as a dataset."""
     from fiftyone_promerge.benchmarks.load import GT_FIELD, load_benchmark
 
     dataset = load_benchmark(name, images_dir, annotations, dataset_name)

@@ -7,13 +7,11 @@ import math
 import os
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.collections as foc
-import ijson
 import numpy as np
 from bson import ObjectId
 from pycocotools import mask as coco_mask
@@ -21,89 +19,15 @@ from pymongo import UpdateOne
 
 from fiftyone_promerge.labels import LABEL, mask_to_detection, relative_box
 from promerge_core import Mask
+from promerge_core.errors import CocoError
+from promerge_core.runs.coco_file import CocoFile
 
-from .annotations import IMAGE_ID_FIELD, CocoError, ImageSize, compute_sizes
+from .annotations import IMAGE_ID_FIELD, ImageSize, compute_sizes
 
 logger = logging.getLogger(__name__)
 
 _LABELS_PER_WRITE = 5000
 _KEPT = (("area", "area", float), ("iscrowd", "iscrowd", int), ("id", IMAGE_ID_FIELD, int))
-
-
-class CocoFile:
-    """A COCO json file, read as a stream: it is never held in memory.
-
-    Args:
-        path: a file with `images` and `annotations`, or a list of results.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-
-    def images(self) -> Iterator[dict[str, Any]]:
-        """The images, each with at least `id`, `width` and `height`.
-
-        Raises:
-            CocoError: the file is not COCO json.
-        """
-        found = False
-        for image in self._items("images.item"):
-            found = True
-            yield _with_keys(image, ("id", "width", "height"), f"An image of {self.path}")
-        if not found:
-            raise CocoError(f"{self.path} is not a COCO dataset: it has no images")
-
-    def annotations(self) -> Iterator[dict[str, Any]]:
-        """The annotations or results, in the file's order, each with at least `image_id`.
-
-        Raises:
-            CocoError: the file is not COCO json.
-        """
-        results = self.is_results()
-        prefix = "item" if results else "annotations.item"
-        keys = ["image_id"] if results else ["id", "image_id"]
-        for annotation in self._items(prefix):
-            yield _with_keys(annotation, keys, f"An annotation of {self.path}")
-
-    def categories(self) -> dict[int, str]:
-        """Names of the categories by id; empty where the file has none."""
-        return {item["id"]: item["name"] for item in self._items("categories.item")}
-
-    def is_results(self) -> bool:
-        """Whether the file is a list of results and not a dataset.
-
-        Raises:
-            CocoError: it is neither.
-        """
-        keys = {"images", "annotations"}
-        with self.path.open("rb") as file:
-            try:
-                for prefix, event, value in ijson.parse(file):
-                    if (prefix, event) == ("", "start_array"):
-                        return True
-                    if (prefix, event) == ("", "map_key") and value in keys:
-                        return False
-            except ijson.JSONError as error:
-                raise self._not_json(error) from error
-        raise CocoError(f"{self.path} is not a COCO file: it has no list 'images' or 'annotations'")
-
-    def _items(self, prefix: str) -> Iterator[Any]:
-        with self.path.open("rb") as file:
-            try:
-                yield from ijson.items(file, prefix, use_float=True)
-            except ijson.JSONError as error:
-                raise self._not_json(error) from error
-
-    def _not_json(self, error: Exception) -> CocoError:
-        reason = " ".join(str(error).split())
-        return CocoError(f"{self.path} is not valid JSON (NaN is not either): {reason}")
-
-
-def _with_keys(item: Any, keys: Sequence[str], what: str) -> dict[str, Any]:
-    missing = [key for key in keys if not isinstance(item, dict) or key not in item]
-    if missing:
-        raise CocoError(f"{what} has no {' and no '.join(missing)}: {str(item)[:80]}")
-    return item
 
 
 def annotation_to_detection(annotation: dict[str, Any], size: ImageSize) -> fo.Detection:

@@ -21,8 +21,8 @@ from promerge_core.generator import MaskGenerator
 from promerge_core.images import ImageError, PreparedImage, open_image, prepare_image
 from promerge_core.registry import METHODS
 
-from .coco_json import Record, skipped_record
-from .shards import ShardFolder, shard_record
+from .coco_json import ImageRow, skipped_row
+from .shards import ShardFolder, shard_row
 from .sources import ImageEntry, RunError, digest_entries
 from .storage import ImageStore
 from .summary import Summary
@@ -233,20 +233,20 @@ class _ShardSegmenter:
     def __call__(self, table: pa.Table) -> pa.Table:
         """Segments and writes one shard."""
         images = table["images"].combine_chunks().flatten()
-        records: list[Record] = []
+        rows: list[ImageRow] = []
         for start in range(0, len(images), self._batch_size):
-            records += self._segment(images.slice(start, self._batch_size))
-        self._folder.write(table["shard"][0].as_py(), records)
-        return pa.table({"shard": table["shard"], "images": [len(records)]})
+            rows += self._segment(images.slice(start, self._batch_size))
+        self._folder.write(table["shard"][0].as_py(), rows)
+        return pa.table({"shard": table["shard"], "images": [len(rows)]})
 
-    def _segment(self, batch: pa.StructArray) -> list[Record]:
+    def _segment(self, batch: pa.StructArray) -> list[ImageRow]:
         rows = [dict(image) for image in batch]
         readable = [_prepared(row) for row in rows if row["pixels"].is_valid]
         results = iter(self._generator.generate_prepared(readable))
         return [
-            shard_record(row["id"].as_py(), row["file_name"].as_py(), next(results))
+            shard_row(row["id"].as_py(), row["file_name"].as_py(), next(results))
             if row["pixels"].is_valid
-            else skipped_record(*(row[name].as_py() for name in ("id", "file_name", "skipped")))
+            else skipped_row(*(row[name].as_py() for name in ("id", "file_name", "skipped")))
             for row in rows
         ]
 

@@ -83,37 +83,3 @@ def test_parameters_of_the_form_reach_the_run(app, photos):
     assert record.method == "maskcut"
     assert record.parameters["n_masks"] == 1
     assert max(len(d) for d in photos.values("cut.detections")) == 1
-
-
-def test_selected_samples_alone_are_done_and_then_shown(app, photos):
-    chosen = photos.limit(2).values("id")
-    invoked, result = app.run(
-        "generate_masks", photos, {**app.QUICK, "view_target": "SELECTED_SAMPLES"}, selected=chosen
-    )
-    assert result["images"] == 2
-    assert photos.exists("promerge").values("id") == chosen
-    assert "set_view" in [name.rpartition("/")[2] for name, _ in invoked]
-
-
-def test_existing_field_asks_whether_to_overwrite(app, photos):
-    assert "overwrite" not in app.form("generate_masks", photos, app.QUICK)
-    app.run("generate_masks", photos, app.QUICK)
-    assert "overwrite" in app.form("generate_masks", photos, app.QUICK)
-    other = {**app.QUICK, "affinity_threshold": 0.5}
-    message = app.wrong(app.form("generate_masks", photos, other))["label_field"]
-    assert "were made with affinity_threshold 0.2, now it is 0.5" in message
-    assert not app.wrong(app.form("generate_masks", photos, {**other, "overwrite": True}))
-    _, result = app.run("generate_masks", photos, app.QUICK)
-    assert (result["images"], result["left_alone"]) == (0, 4)
-    _, result = app.run("generate_masks", photos, {**app.QUICK, "overwrite": True})
-    assert (result["images"], result["left_alone"]) == (4, 0)
-
-
-def test_weights_that_do_not_fit_are_one_sentence(app, photos, tmp_path):
-    weights = tmp_path / "weights.pth"
-    weights.write_text("no weights")
-    params = {**app.QUICK, "backbone": "dino_vits16", "weights": str(weights)}
-    _, result = app.run("generate_masks", photos, params)
-    assert f"{weights} is not a plain state dict" in result["error"]
-    assert "Traceback" not in result["error"]
-    assert not photos.has_field("promerge")

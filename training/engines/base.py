@@ -1,4 +1,4 @@
-"""What a training engine is: a module that trains a detector and loads it."""
+"""What every engine is given and gives: the job, the processes, the detector."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from fiftyone_promerge.training.registry import ENGINES, Engine
 from promerge_core import PromergeError
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from fiftyone_promerge.training.data.records import RecordFile, Split
     from fiftyone_promerge.training.recipes import Recipe, Round
     from promerge_core import Mask
-
-ENGINES = {"torchvision": "torchvision.engine", "detectron2": "detectron2.engine"}
-"""Engines by name: modules of this folder that are an `Engine`."""
 
 
 class TrainingError(PromergeError):
@@ -59,7 +57,7 @@ class World(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One round of training. Every process of the `World` calls `Engine.train` with the same.
+    """One round of training. Every process of the `World` calls `EngineModule.train` with the same.
 
     Attributes:
         records: the labels of this round.
@@ -126,14 +124,8 @@ class Detector(abc.ABC):
         """
 
 
-class Engine(Protocol):
-    """The functions of an engine's module.
-
-    Attributes:
-        ARCHITECTURES: names of the architectures it can train, the default first.
-    """
-
-    ARCHITECTURES: tuple[str, ...]
+class EngineModule(Protocol):
+    """The functions of an engine's module."""
 
     def train(self, job: Job) -> None:
         """Trains a detector to the end of its round and writes it to `job.output`.
@@ -146,18 +138,46 @@ class Engine(Protocol):
     def load(self, checkpoint: Checkpoint, device: torch.device) -> Detector:
         """A detector that `train` wrote.
 
+        Args:
+            checkpoint: what it wrote.
+            device: where the detector is to compute.
+
         Raises:
-            CheckpointError: its weights do not fit its architecture.
+            CheckpointError: the engine has no such architecture, or the weights do not fit it.
         """
 
 
-def find_engine(name: str) -> Engine:
-    """The engine of that name.
+def find_engine(name: str) -> EngineModule:
+    """The module of the engine of that name.
 
     Raises:
         TrainingError: there is none.
         MissingExtraError: what it is built on is not installed.
     """
+    return importlib.import_module(f".{_entry(name).home}", __package__)
+
+
+def choose_architecture(engine: str, architecture: str | None) -> str:
+    """The architecture to train; what the engine is built on need not be installed.
+
+    Args:
+        engine: name of the engine.
+        architecture: name of the architecture; None is the engine's default.
+
+    Raises:
+        TrainingError: there is no such engine, or it has no such architecture.
+    """
+    known = _entry(engine).architectures
+    if architecture is None:
+        return next(iter(known))
+    if architecture not in known:
+        raise TrainingError(
+            f"the engine {engine} has no architecture {architecture!r}; it has {', '.join(known)}"
+        )
+    return architecture
+
+
+def _entry(name: str) -> Engine:
     if name not in ENGINES:
         raise TrainingError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")
-    return importlib.import_module(f".{ENGINES[name]}", __package__)
+    return ENGINES[name]

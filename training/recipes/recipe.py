@@ -24,7 +24,7 @@ class Round:
             no classification loss; None switches DropLoss off.
         copy_paste_scale: range of the size of a pasted image, relative to the one it goes into.
         rpn_nms: IoU of two proposals of the RPN from which on one is dropped.
-        rpn_train_proposals: proposals of the RPN an image, in training.
+        rpn_train_proposals: proposals of the RPN per image, in training.
         score_threshold: score of a prediction of the round before from which on it is a label of
             this round; None in the first round, whose labels are the dataset's.
     """
@@ -59,8 +59,8 @@ class Recipe:
         short_sides: an image's short side becomes one of these in training, in pixels.
         long_side: an image's long side is at most this, in pixels.
         test_short_side: an image's short side in validation and prediction, in pixels.
-        rpn_pre_nms: proposals of the RPN a level before suppression, in training and test.
-        rpn_test_proposals: proposals of the RPN an image, in test.
+        rpn_pre_nms: proposals of the RPN per level before suppression, in training and test.
+        rpn_test_proposals: proposals of the RPN per image, in test.
         proposals_per_image: proposals sampled for the heads' loss.
         max_copy_paste_cover: a pasted instance that covers this share of another is not pasted.
         label_iou: an old mask with this IoU to a new label is not a label of the next round.

@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 
 from fiftyone_promerge.training.checkpoints.checkpoint import (
     Checkpoint,
-    CheckpointError,
     library_versions,
     load_state,
     read_checkpoint,
@@ -23,6 +22,7 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
 from fiftyone_promerge.training.data.samples import Sample, Steps, TrainingSamples, open_record
 from fiftyone_promerge.training.engines.base import Detector, Job, TrainingStoppedError, World
 from fiftyone_promerge.training.recipes import Recipe, Round
+from fiftyone_promerge.training.registry import ENGINES
 from fiftyone_promerge.training.validation import average_precision
 from promerge_core import Mask, MissingExtraError
 from promerge_core.masks.mask import masks_from_arrays
@@ -31,8 +31,7 @@ try:
     import detectron2.engine as d2
 except ImportError as error:
     raise MissingExtraError(
-        f"the engine 'detectron2' cannot be imported ({error}): pip install "
-        f"'git+https://github.com/facebookresearch/detectron2' --no-build-isolation"
+        f"the engine 'detectron2' cannot be imported ({error}): {ENGINES['detectron2'].install}"
     ) from error
 
 from detectron2.config import get_cfg, instantiate
@@ -53,10 +52,8 @@ from .hooks import (
     latest_metrics,
     log_to,
 )
-from .models import CONFIGS, model_config
+from .models import model_config
 from .weights import load_backbone
-
-ARCHITECTURES = tuple(CONFIGS)
 
 _WRITE_EVERY = 20
 _PRECISE_BN_STEPS = 200
@@ -64,7 +61,7 @@ _MAX_PASTED_PIXELS = 2**26
 
 
 def train(job: Job) -> None:
-    """See `Engine.train`.
+    """See `EngineModule.train`.
 
     What detectron2 logs goes to `log.txt` in the job's folder, its metrics to `metrics.json` and
     to TensorBoard's files there.
@@ -95,11 +92,8 @@ def train(job: Job) -> None:
 
 
 def load(checkpoint: Checkpoint, device: torch.device) -> Detector:
-    """See `Engine.load`."""
-    if checkpoint.architecture not in ARCHITECTURES:
-        raise CheckpointError(
-            f"the engine detectron2 has no architecture {checkpoint.architecture!r}"
-        )
+    """See `EngineModule.load`."""
+    checkpoint.check_architecture()
     recipe = Recipe.from_dict(checkpoint.recipe)
     schedule = recipe.rounds[checkpoint.round]
     model = instantiate(model_config(checkpoint.architecture, recipe, schedule))

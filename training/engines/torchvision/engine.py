@@ -27,11 +27,12 @@ from fiftyone_promerge.training.data.records import RecordFile
 from fiftyone_promerge.training.data.samples import Sample, Steps, TrainingSamples, open_record
 from fiftyone_promerge.training.engines.base import Detector, Job, TrainingStoppedError, World
 from fiftyone_promerge.training.recipes import Recipe
+from fiftyone_promerge.training.registry import ENGINES
 from fiftyone_promerge.training.validation import average_precision
 from promerge_core import ImageError, Mask, MissingExtraError
 from promerge_core.backbones.weights import read_state_dict
 
-from .model import MaskRCNN
+from .model import BUILDERS, MaskRCNN
 from .sync_norm import CPUSyncBatchNorm
 
 try:
@@ -40,12 +41,10 @@ try:
     from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 except ImportError as error:
     raise MissingExtraError(
-        "training needs PyTorch Lightning: pip install 'fiftyone-promerge[train]'"
+        f"training needs PyTorch Lightning: {ENGINES['torchvision'].install}"
     ) from error
 
 logger = logging.getLogger(__name__)
-
-ARCHITECTURES = ("mask_rcnn",)
 
 _LAST = "last.ckpt"
 
@@ -54,7 +53,7 @@ logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARN
 
 
 def train(job: Job) -> None:
-    """See `Engine.train`."""
+    """See `EngineModule.train`."""
     world = World.current()
     module = DetectorModule(job, world)
     trainer = make_trainer(job, world)
@@ -115,13 +114,10 @@ def make_loader(job: Job, world: World, first: int = 0) -> DataLoader:
 
 
 def load(checkpoint: Checkpoint, device: torch.device) -> Detector:
-    """See `Engine.load`."""
-    if checkpoint.architecture not in ARCHITECTURES:
-        raise CheckpointError(
-            f"the engine torchvision has no architecture {checkpoint.architecture!r}"
-        )
+    """See `EngineModule.load`."""
+    checkpoint.check_architecture()
     recipe = Recipe.from_dict(checkpoint.recipe)
-    model = MaskRCNN(recipe, recipe.rounds[checkpoint.round])
+    model = BUILDERS[checkpoint.architecture](recipe, recipe.rounds[checkpoint.round])
     load_state(model, checkpoint.model, "the checkpoint")
     return TorchvisionDetector(model.to(device).eval(), device)
 
@@ -164,7 +160,7 @@ class DetectorModule(pl.LightningModule):
         self._found: dict[int, list[Mask]] = {}
         with torch.random.fork_rng():
             torch.manual_seed(job.recipe.seed)
-            self.model = MaskRCNN(job.recipe, job.schedule, _norm(world))
+            self.model = BUILDERS[job.architecture](job.recipe, job.schedule, _norm(world))
         if job.detector is not None:
             load_state(self.model, read_checkpoint(job.detector).model, str(job.detector))
         elif job.weights is not None:

@@ -79,6 +79,10 @@ class MaskRCNN(GeneralizedRCNN):
             sampler.numbers = numbers
 
 
+BUILDERS = {"mask_rcnn": MaskRCNN}
+"""The architectures by name: what builds each from a recipe, a round of it and a norm."""
+
+
 class SeededSampler:
     """Samples positive and negative proposals, always the same ones for the same sample.
 

@@ -24,8 +24,8 @@ from fiftyone_promerge.training import TrainingStoppedError
 from fiftyone_promerge.training.checkpoints.checkpoint import CheckpointError, read_checkpoint
 from fiftyone_promerge.training.data.records import Record, RecordFile, mask_from_rle, write_records
 from fiftyone_promerge.training.engines.base import Job
+from fiftyone_promerge.training.engines.detectron2.architectures import ARCHITECTURES
 from fiftyone_promerge.training.engines.detectron2.engine import (
-    ARCHITECTURES,
     _optimizer,
     _rates,
     load,
