@@ -15,14 +15,10 @@ from typing import Any, Protocol
 import fiftyone as fo
 import fiftyone.zoo as foz
 
-from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD, CocoError, ImageSize
-from fiftyone_promerge.coco.importing import (
-    CocoFile,
-    LabelWriter,
-    UniqueIds,
-    annotation_to_detection,
-)
-from promerge_core import PromergeError
+from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD, ImageSize
+from fiftyone_promerge.coco.importing import LabelWriter, UniqueIds, annotation_to_detection
+from promerge_core.errors import CocoError, PromergeError
+from promerge_core.runs.coco_file import CocoFile
 
 from .registry import BENCHMARKS, where_to_get
 from .sa1b import Sa1bFolder
@@ -163,8 +159,10 @@ def _add_images(
             ids.add(image["id"])
             file_name = _safe_name(image, source.path)
             path = _find(folders, file_name)
-            if path is None:
-                missing.append(file_name)
+            text = file_name.encode(errors="backslashreplace").decode()
+            # The database holds only text: a file whose name is none cannot be in it.
+            if path is None or text != file_name:
+                missing.append(text)
                 continue
             image_ids.append(image["id"])
             sizes.append(ImageSize(image["width"], image["height"]))

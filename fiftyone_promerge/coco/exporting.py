@@ -11,11 +11,12 @@ from typing import Any
 
 import fiftyone.core.collections as foc
 
+from fiftyone_promerge.fiftyone_internals import root_dataset
+from promerge_core.errors import CocoError
 from promerge_core.runs.coco_json import Kind, write_json
 
 from .annotations import (
     IMAGE_ID_FIELD,
-    CocoError,
     annotation_area,
     batches,
     check_detections_field,
@@ -56,9 +57,9 @@ def export_coco(
     check_detections_field(samples, field)
     compute_sizes(samples)
     image_ids = _image_ids(samples)
-    info = {"dataset": samples._root_dataset.name, "field": field}
+    info = {"dataset": root_dataset(samples).name, "field": field}
     annotations = _annotations(samples, field, image_ids, kind)
-    return write_json(Path(path), info, lambda: _images(samples, image_ids), annotations, kind)
+    return write_json(Path(path), info, _images(samples, image_ids), annotations, kind)
 
 
 def _annotations(

@@ -7,103 +7,28 @@ import math
 import os
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.collections as foc
-import ijson
 import numpy as np
 from bson import ObjectId
 from pycocotools import mask as coco_mask
 from pymongo import UpdateOne
 
+from fiftyone_promerge.fiftyone_internals import label_class, root_dataset, write_samples
 from fiftyone_promerge.labels import LABEL, mask_to_detection, relative_box
 from promerge_core import Mask
+from promerge_core.errors import CocoError
+from promerge_core.runs.coco_file import CocoFile
 
-from .annotations import IMAGE_ID_FIELD, CocoError, ImageSize, compute_sizes
+from .annotations import IMAGE_ID_FIELD, ImageSize, compute_sizes
 
 logger = logging.getLogger(__name__)
 
 _LABELS_PER_WRITE = 5000
 _KEPT = (("area", "area", float), ("iscrowd", "iscrowd", int), ("id", IMAGE_ID_FIELD, int))
-
-
-class CocoFile:
-    """A COCO json file, read as a stream: it is never held in memory.
-
-    Args:
-        path: a file with `images` and `annotations`, or a list of results.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-
-    def images(self) -> Iterator[dict[str, Any]]:
-        """The images, each with at least `id`, `width` and `height`.
-
-        Raises:
-            CocoError: the file is not COCO json.
-        """
-        found = False
-        for image in self._items("images.item"):
-            found = True
-            yield _with_keys(image, ("id", "width", "height"), f"An image of {self.path}")
-        if not found:
-            raise CocoError(f"{self.path} is not a COCO dataset: it has no images")
-
-    def annotations(self) -> Iterator[dict[str, Any]]:
-        """The annotations or results, in the file's order, each with at least `image_id`.
-
-        Raises:
-            CocoError: the file is not COCO json.
-        """
-        results = self.is_results()
-        prefix = "item" if results else "annotations.item"
-        keys = ["image_id"] if results else ["id", "image_id"]
-        for annotation in self._items(prefix):
-            yield _with_keys(annotation, keys, f"An annotation of {self.path}")
-
-    def categories(self) -> dict[int, str]:
-        """Names of the categories by id; empty where the file has none."""
-        return {item["id"]: item["name"] for item in self._items("categories.item")}
-
-    def is_results(self) -> bool:
-        """Whether the file is a list of results and not a dataset.
-
-        Raises:
-            CocoError: it is neither.
-        """
-        keys = {"images", "annotations"}
-        with self.path.open("rb") as file:
-            try:
-                for prefix, event, value in ijson.parse(file):
-                    if (prefix, event) == ("", "start_array"):
-                        return True
-                    if (prefix, event) == ("", "map_key") and value in keys:
-                        return False
-            except ijson.JSONError as error:
-                raise self._not_json(error) from error
-        raise CocoError(f"{self.path} is not a COCO file: it has no list 'images' or 'annotations'")
-
-    def _items(self, prefix: str) -> Iterator[Any]:
-        with self.path.open("rb") as file:
-            try:
-                yield from ijson.items(file, prefix, use_float=True)
-            except ijson.JSONError as error:
-                raise self._not_json(error) from error
-
-    def _not_json(self, error: Exception) -> CocoError:
-        reason = " ".join(str(error).split())
-        return CocoError(f"{self.path} is not valid JSON (NaN is not either): {reason}")
-
-
-def _with_keys(item: Any, keys: Sequence[str], what: str) -> dict[str, Any]:
-    missing = [key for key in keys if not isinstance(item, dict) or key not in item]
-    if missing:
-        raise CocoError(f"{what} has no {' and no '.join(missing)}: {str(item)[:80]}")
-    return item
 
 
 def annotation_to_detection(annotation: dict[str, Any], size: ImageSize) -> fo.Detection:
@@ -192,7 +117,7 @@ class LabelWriter:
     def __init__(self, dataset: fo.Dataset, field: str) -> None:
         self._dataset = dataset
         self._path = f"{field}.detections"
-        self._class = {f"{field}._cls": "Detections"}
+        self._class = label_class(field, fo.Detections)
         self._waiting: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._count = 0
         dataset.add_sample_field(field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
@@ -216,17 +141,14 @@ class LabelWriter:
             self._write()
 
     def _write(self) -> None:
-        if self._waiting:
-            self._dataset._bulk_write(
-                [
-                    UpdateOne(
-                        {"_id": ObjectId(sample_id)},
-                        {"$push": {self._path: {"$each": labels}}, "$set": self._class},
-                    )
-                    for sample_id, labels in self._waiting.items()
-                ],
-                ids=list(self._waiting),
+        updates = {
+            sample_id: UpdateOne(
+                {"_id": ObjectId(sample_id)},
+                {"$push": {self._path: {"$each": labels}}, "$set": self._class},
             )
+            for sample_id, labels in self._waiting.items()
+        }
+        write_samples(self._dataset, updates)
         self._waiting.clear()
         self._count = 0
 
@@ -283,7 +205,7 @@ def import_coco(
     Raises:
         CocoError: the field exists already, or something in the file is wrong.
     """
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     if dataset.has_field(field):
         raise CocoError(f"Field '{field}' exists already: choose another name or delete it first")
     file = CocoFile(path)

@@ -10,10 +10,12 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
+from promerge_core.errors import CocoError
 from promerge_core.generator import MaskGenerator
 from promerge_core.images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
 
-from .coco_json import Record, image_record, skipped_record, write_coco
+from .coco_file import CocoFile
+from .coco_json import ImageRow, image_row, skipped_row, write_coco
 from .sources import ImageEntry, RunError, digest_entries
 from .summary import Summary
 
@@ -131,7 +133,7 @@ class CocoRun:
         finally:
             if not done:
                 self._journal.unlink(missing_ok=True)
-        summary = write_coco(self._output, self._header, self._records)
+        summary = write_coco(self._output, self._header, self._rows)
         summary.seconds = dict(self._generator.timer.seconds)
         return summary
 
@@ -168,17 +170,17 @@ class CocoRun:
 
     def _segment(
         self, batch: Sequence[ImageEntry], images: list[PreparedImage | SkippedImage]
-    ) -> list[Record]:
+    ) -> list[ImageRow]:
         readable = [image for image in images if isinstance(image, PreparedImage)]
         results = iter(self._generator.generate_prepared(readable))
         return [
-            skipped_record(entry.id, entry.file_name, image.why)
+            skipped_row(entry.id, entry.file_name, image.why)
             if isinstance(image, SkippedImage)
-            else image_record(entry.id, entry.file_name, next(results))
+            else image_row(entry.id, entry.file_name, next(results))
             for entry, image in zip(batch, images, strict=True)
         ]
 
-    def _records(self) -> Iterator[Record]:
+    def _rows(self) -> Iterator[ImageRow]:
         with self._journal.open(encoding="utf-8") as lines:
             for line in itertools.islice(lines, 1, None):
                 yield from json.loads(line)
@@ -216,11 +218,8 @@ def _read_header(journal: bytes) -> Any:
 
 
 def _read_info(output: Path) -> dict[str, Any]:
-    """The `info` in an output's first line; empty where the file was not made here."""
-    with output.open(encoding="utf-8", errors="replace") as file:
-        first = file.readline()
+    """The `info` of an output; empty where the file was not made here."""
     try:
-        info = json.loads(first.rstrip().removesuffix(",").removeprefix('{"info": '))
-    except ValueError:
+        return CocoFile(output).info()
+    except CocoError:
         return {}
-    return info if isinstance(info, dict) else {}

@@ -233,6 +233,22 @@ def test_a_dataset_file_finds_images_by_name(make_dataset, results_file):
     assert dataset.values("masks.detections.coco_id") == [None, [10]]
 
 
+def test_a_file_with_names_that_are_not_utf8_is_imported(make_dataset, tmp_path):
+    from fiftyone_promerge import import_coco
+    from promerge_core.runs.coco_json import write_json
+
+    dataset = make_dataset()
+    add_image(dataset, "a.png")
+    size = {"width": WIDTH, "height": HEIGHT}
+    names = ["latin\udce9.png", "a.png"]
+    images = [{"id": i, "file_name": name} | size for i, name in enumerate(names)]
+    annotations = [result(image_id=i, id=10 + i) for i in (0, 1)]
+    write_json(tmp_path / "masks.json", {}, images, annotations)
+    counts = import_coco(dataset, "masks", tmp_path / "masks.json")
+    assert counts == {"labels": 1, "unknown_images": 1}
+    assert dataset.values("masks.detections.coco_id") == [[11]]
+
+
 def test_polygons_and_uncompressed_rle_are_read(image_7, results_file):
     from fiftyone_promerge import import_coco
     from fiftyone_promerge.coco.annotations import read_annotations
