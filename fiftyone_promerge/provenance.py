@@ -2,45 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import fiftyone.core.collections as foc
-import fiftyone.core.models as fom
 
 from promerge_core import Summary
 from promerge_core.config import Config
 
-
-class ApplyModelCall(NamedTuple):
-    """The arguments of `apply_model` that a model is not told."""
-
-    samples: foc.SampleCollection
-    label_field: str
-    skip_failures: bool
-
-
-def current_apply_model_call() -> ApplyModelCall | None:
-    """The call of FiftyOne's `apply_model` we are in, or None.
-
-    FiftyOne does not tell a model for which samples and which field it works, nor whether
-    failures may be skipped; its own frame on the stack does.
-    """
-    for frame in _frames():
-        if frame.f_code is fom.apply_model.__code__:
-            values = frame.f_locals
-            return ApplyModelCall(*(values[name] for name in ApplyModelCall._fields))
-    return None
-
-
-def _frames() -> Iterator[FrameType]:
-    frame = inspect.currentframe()
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
+from .fiftyone_internals import ApplyModelCall, root_dataset
 
 
 def run_record(method: str, backbone: str, weights: str | None, config: Config) -> dict[str, Any]:
@@ -64,7 +34,7 @@ def record_run(call: ApplyModelCall, record: dict[str, Any], summary: Summary) -
         record: what made them: method, backbone, weights, parameters.
         summary: what came out.
     """
-    dataset = call.samples._root_dataset
+    dataset = root_dataset(call.samples)
     config = dataset.init_run(
         **record,
         version=package_version(),
@@ -102,7 +72,7 @@ def recorded_run(samples: foc.SampleCollection, label_field: str) -> dict[str, A
         `method`, `backbone`, `weights` and `parameters`, as `run_record` gives them; None where
         it is not known what made the masks.
     """
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     if label_field not in dataset.list_runs():
         return None
     run = dataset.get_run_info(label_field).config.serialize()

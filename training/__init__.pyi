@@ -1,12 +1,15 @@
 from .checkpoints.checkpoint import read_checkpoint as read_checkpoint
 from .data.records import Record as Record
 from .data.records import mask_from_rle as mask_from_rle
-from .engines.base import ENGINES as ENGINES
 from .engines.base import Detector as Detector
 from .engines.base import TrainingError as TrainingError
 from .engines.base import TrainingStoppedError as TrainingStoppedError
 from .engines.base import World as World
+from .engines.base import choose_architecture as choose_architecture
+from .options import TrainingOptions as TrainingOptions
 from .recipes import RECIPES as RECIPES
+from .registry import ARCHITECTURES as ARCHITECTURES
+from .registry import ENGINES as ENGINES
 from .run.train import Progress as Progress
 from .run.train import label_records as label_records
 from .run.train import load as load

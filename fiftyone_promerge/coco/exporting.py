@@ -12,6 +12,7 @@ from typing import Any
 import fiftyone.core.collections as foc
 import numpy as np
 
+from fiftyone_promerge.fiftyone_internals import root_dataset
 from fiftyone_promerge.provenance import recorded_run
 from promerge_core.errors import CocoError
 from promerge_core.runs.coco_json import CATEGORY, Kind, write_json
@@ -60,7 +61,7 @@ def export_coco(
     check_detections_field(samples, field)
     compute_sizes(samples)
     image_ids = _image_ids(samples)
-    info: dict[str, Any] = {"dataset": samples._root_dataset.name, "field": field}
+    info: dict[str, Any] = {"dataset": root_dataset(samples).name, "field": field}
     run = recorded_run(samples, field)
     if run is not None:
         info["run"] = run

@@ -17,6 +17,7 @@ from bson import ObjectId
 from pycocotools import mask as coco_mask
 from pymongo import UpdateOne
 
+from fiftyone_promerge.fiftyone_internals import label_class, root_dataset, write_samples
 from fiftyone_promerge.labels import LABEL, mask_to_detection, relative_box
 from promerge_core import Mask
 from promerge_core.errors import CocoError
@@ -120,7 +121,7 @@ class LabelWriter:
     def __init__(self, dataset: fo.Dataset, field: str) -> None:
         self._dataset = dataset
         self._path = f"{field}.detections"
-        self._class = {f"{field}._cls": "Detections"}
+        self._class = label_class(field, fo.Detections)
         self._waiting: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._count = 0
         dataset.add_sample_field(field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
@@ -149,17 +150,14 @@ class LabelWriter:
             self._write()
 
     def _write(self) -> None:
-        if self._waiting:
-            self._dataset._bulk_write(
-                [
-                    UpdateOne(
-                        {"_id": ObjectId(sample_id)},
-                        {"$push": {self._path: {"$each": labels}}, "$set": self._class},
-                    )
-                    for sample_id, labels in self._waiting.items()
-                ],
-                ids=list(self._waiting),
+        updates = {
+            sample_id: UpdateOne(
+                {"_id": ObjectId(sample_id)},
+                {"$push": {self._path: {"$each": labels}}, "$set": self._class},
             )
+            for sample_id, labels in self._waiting.items()
+        }
+        write_samples(self._dataset, updates)
         self._waiting.clear()
         self._count = 0
 
@@ -216,7 +214,7 @@ def import_coco(
     Raises:
         CocoError: the field exists already, or something in the file is wrong.
     """
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     if dataset.has_field(field):
         raise CocoError(f"Field '{field}' exists already: choose another name or delete it first")
     file = CocoFile(path)

@@ -30,6 +30,7 @@ from fiftyone_promerge.coco.annotations import (
     computed_area,
     read_annotations,
 )
+from fiftyone_promerge.fiftyone_internals import write_samples
 from fiftyone_promerge.labels import LABEL
 from promerge_core import PromergeError
 
@@ -209,14 +210,12 @@ class PycocotoolsEvaluation(fouc.COCOEvaluation):
         self, batch: foc.SampleCollection, outcomes: list[ImageOutcome], eval_key: str
     ) -> None:
         """One update an image; six `set_values` take twenty times as long."""
-        ids = batch.values("id")
         paths = [f"{field}.detections" for field in (self.config.gt_field, self.config.pred_field)]
-        updates = [
-            outcome.update(sample_id, paths, eval_key)
-            for sample_id, outcome in zip(ids, outcomes, strict=True)
-        ]
-        if updates:
-            batch._dataset._bulk_write(updates, ids=ids)
+        updates = {
+            sample_id: outcome.update(sample_id, paths, eval_key)
+            for sample_id, outcome in zip(batch.values("id"), outcomes, strict=True)
+        }
+        write_samples(batch, updates)
 
     def _results(
         self,

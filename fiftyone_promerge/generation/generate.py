@@ -12,6 +12,7 @@ import fiftyone.core.collections as foc
 import fiftyone.core.fields as fof
 import fiftyone.core.media as fomm
 
+from fiftyone_promerge.fiftyone_internals import is_generated, root_dataset
 from fiftyone_promerge.models.mask_model import MaskModel
 from fiftyone_promerge.provenance import flatten_record, recorded_parameters
 from promerge_core import PromergeError, Summary
@@ -71,9 +72,11 @@ def generate_masks(
         return Summary()
     # Images that cannot be read are skipped; any other failure would be that of every image.
     model.skip_unreadable = True
-    whole_images = samples.media_type == fomm.IMAGE and not samples._is_generated
+    whole_images = samples.media_type == fomm.IMAGE and not is_generated(samples)
     to_database = whole_images and masks_dir is None
-    writer = MaskWriter(samples._dataset, label_field) if to_database else contextlib.nullcontext()
+    writer = (
+        MaskWriter(root_dataset(samples), label_field) if to_database else contextlib.nullcontext()
+    )
     with writer as model.writer:
         try:
             todo.apply_model(

@@ -12,9 +12,14 @@ import fiftyone.core.patches as fop
 import fiftyone.utils.torch as fout
 from PIL import Image
 
+from fiftyone_promerge.fiftyone_internals import (
+    ApplyModelCall,
+    current_apply_model_call,
+    root_dataset,
+)
 from fiftyone_promerge.generation.writing import MaskWriter
 from fiftyone_promerge.labels import masks_to_detections, move_into_box
-from fiftyone_promerge.provenance import ApplyModelCall, current_apply_model_call, record_run
+from fiftyone_promerge.provenance import record_run
 from promerge_core import ImageError, ImageMasks, SkippedImage, Summary, open_image
 
 
@@ -170,7 +175,7 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
     def _patches_field(self) -> str | None:
         """The field that holds a patches view's labels, where the model is applied to one."""
         samples = None if self._call is None else self._call.samples
-        return samples._patches_stage.field if isinstance(samples, fop.PatchesView) else None
+        return samples.patches_field if isinstance(samples, fop.PatchesView) else None
 
     def build_get_item(self, field_mapping: dict[str, str] | None = None) -> LoadImage:
         """See `fiftyone.core.models.SupportsGetItem`."""
@@ -255,9 +260,9 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
         labels: Sequence[fo.Detections | None],
     ) -> None:
         """Gathers the masks of patches in the samples they were cut from."""
-        dataset = call.samples._root_dataset
+        dataset = root_dataset(call.samples)
         for patch, label in zip(patches, labels, strict=True):
-            sample = dataset[patch._sample_id]
+            sample = dataset[patch.sample_id]
             if sample.id not in self._patched or not sample.has_field(call.label_field):
                 sample[call.label_field] = fo.Detections()
                 self._patched.add(sample.id)

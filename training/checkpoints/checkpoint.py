@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from fiftyone_promerge.training.registry import ENGINES
 from promerge_core import PromergeError
 
 FORMAT = "fiftyone-promerge detector 1"
@@ -48,6 +49,13 @@ class Checkpoint:
     versions: dict[str, str]
     metrics: dict[str, float]
     model: dict[str, torch.Tensor]
+
+    def check_architecture(self) -> None:
+        """Raises CheckpointError where the engine has no such architecture."""
+        if self.architecture not in ENGINES[self.engine].architectures:
+            raise CheckpointError(
+                f"the engine {self.engine} has no architecture {self.architecture!r}"
+            )
 
 
 def library_versions(*names: str) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Settings:
                         f"{path.parent} holds a run that was begun with {name} {begun[name]}, now "
                         f"it is {now[name]}; choose another folder, or give the same settings"
                     )
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(self._to_dict(), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -60,9 +60,12 @@ class Settings:
         values = json.loads(path.read_text(encoding="utf-8"))
         return cls(**{**values, "recipe": Recipe.from_dict(values["recipe"])})
 
+    def _to_dict(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "recipe": self.recipe.to_dict()}
+
     def _decisive(self) -> dict[str, Any]:
         """All that must stay the same when a run is resumed, by name."""
-        values = dataclasses.asdict(self)
+        values = self._to_dict()
         del values["rounds"], values["num_workers"]
         source, recipe = values.pop("source"), values.pop("recipe")
         schedules = recipe.pop("rounds")  # last: what they follow from says more

@@ -19,6 +19,7 @@ from fiftyone_promerge.training.engines.base import (
     TrainingError,
     TrainingStoppedError,
     World,
+    choose_architecture,
     find_engine,
 )
 from fiftyone_promerge.training.engines.detectron2.weights import import_checkpoint
@@ -82,13 +83,9 @@ def train(
         PromergeError: the settings, records or weights cannot be used; the message says why.
     """
     folder, world = Path(output_dir).resolve(), World.current()
-    chosen, module = find_recipe(recipe), find_engine(engine)
-    architecture = architecture or "mask_rcnn"
-    if architecture not in module.ARCHITECTURES:
-        raise TrainingError(
-            f"the engine {engine} has no architecture {architecture!r}; it has "
-            f"{', '.join(module.ARCHITECTURES)}"
-        )
+    chosen = find_recipe(recipe)
+    architecture = choose_architecture(engine, architecture)
+    find_engine(engine)  # what it is built on may be missing
     rounds = len(chosen.rounds) if rounds is None else rounds
     if not 1 <= rounds <= len(chosen.rounds):
         raise TrainingError(f"the recipe {recipe} has {len(chosen.rounds)} rounds, not {rounds}")

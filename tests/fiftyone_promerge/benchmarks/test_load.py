@@ -7,7 +7,6 @@ import os
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 from pycocotools import mask as coco_mask
 
@@ -183,50 +182,3 @@ def test_missing_files_say_where_to_get_them(database, tmp_path):
             assert ("after signing up" in str(error.value)) == benchmark.sign_up
     with pytest.raises(ValueError, match="no benchmark 'imagenet': choose from coco2017"):
         fop.load_benchmark("imagenet")
-
-
-def run_command(command, *arguments):
-    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def test_commands_load_export_import_and_compare(database, shared_dir, tmp_path):
-    import fiftyone as fo
-
-    from fiftyone_promerge.cli import evaluate as cli
-
-    sample = shared_dir / "coco_sample"
-    files = ["--images-dir", sample / "val2017", "--annotations", sample / "instances_val2017.json"]
-    output = run_command(cli.benchmark_data, "coco2017", *files)
-    assert "80 images" in output
-    dataset = fo.load_dataset("coco2017")
-    assert dataset.persistent
-    scores = [[0.5] * len(ids) for ids in dataset.values("ground_truth.detections.id")]
-    dataset.set_values("ground_truth.detections.confidence", scores)
-
-    exported = tmp_path / "results.json"
-    run_command(cli.export_field, "coco2017", "ground_truth", exported, "--kind", "results")
-    run_command(cli.import_field, "coco2017", "first", exported)
-    run_command(cli.import_field, "coco2017", "second", exported)
-    table, picture = tmp_path / "table.json", tmp_path / "table.png"
-    fields = ["--fields", "first", "second", "--json", table, "--picture", picture]
-    output = run_command(cli.evaluate, "coco2017", *fields)
-
-    content = json.loads(table.read_text())
-    names = [row["name"] for row in content["rows"]]
-    assert names == ["first", "second", "MaskCut", "ProMerge", "CutLER", "ProMerge+"]
-    assert all(name in output for name in names)
-    assert content["rows"][0]["AR100"] == pytest.approx(100)
-    assert content["rows"][3]["AP"] == 2.4
-    assert Image.open(picture).size[0] > 800
-    assert dataset.list_evaluations() == ["eval_first_segm", "eval_second_segm"]
-    dataset.delete()
-
-
-def test_a_command_on_no_dataset_says_which_there_are(database):
-    from fiftyone_promerge.cli import evaluate as cli
-
-    result = CliRunner().invoke(cli.evaluate, ["nothing", "--fields", "a"])
-    assert result.exit_code == 1
-    assert "There is no dataset 'nothing'" in result.output

@@ -24,7 +24,8 @@ from detectron2.utils.events import EventStorage
 
 from fiftyone_promerge.training.checkpoints.checkpoint import CheckpointError
 from fiftyone_promerge.training.data.samples import Sample
-from fiftyone_promerge.training.engines.detectron2.engine import ARCHITECTURES, _to_inputs, load
+from fiftyone_promerge.training.engines.detectron2.architectures import ARCHITECTURES
+from fiftyone_promerge.training.engines.detectron2.engine import _to_inputs, load
 from fiftyone_promerge.training.engines.detectron2.models import DropLossOutputLayers, model_config
 from fiftyone_promerge.training.engines.detectron2.weights import import_checkpoint, load_backbone
 from fiftyone_promerge.training.recipes import CUTLER
