@@ -39,6 +39,10 @@ def annotation_to_detection(annotation: dict[str, Any], size: ImageSize) -> fo.D
             and `id` where it has them.
         size: the image's.
 
+    Returns:
+        the label; beside what FiftyOne needs it has COCO's own `coco_bbox`, `area`, `iscrowd` and
+        `coco_id` where the annotation has them.
+
     Raises:
         CocoError: neither mask nor box, an RLE of another size than its image, a negative box, a
             score that is not a finite number.
@@ -134,7 +138,12 @@ class LabelWriter:
             self._write()
 
     def add(self, sample_id: str, detection: fo.Detection) -> None:
-        """Appends a detection to a sample."""
+        """Appends a detection to a sample.
+
+        Args:
+            sample_id: the sample's id in the database.
+            detection: the label, as `annotation_to_detection` gives it.
+        """
         self._waiting[sample_id].append(detection.to_dict())
         self._count += 1
         if self._count == _LABELS_PER_WRITE:
