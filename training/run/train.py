@@ -136,7 +136,7 @@ def _run(
         raise
     except PromergeError:
         if is_new and not listener.done:
-            # What could not begin, of weights that do not fit for one, may begin otherwise.
+            # It could not begin, say with weights that do not fit: other settings may be tried.
             (folder / SETTINGS).unlink()
         raise
     finally:
