@@ -278,6 +278,17 @@ def test_an_empty_field_of_detections_may_be_filled(dataset, small_model, genera
     assert generate(dataset, small_model).images == 6
 
 
+def test_a_field_may_be_named_as_a_training_is_recorded(dataset, small_model, generate):
+    """A training on `masks` is recorded as `masks_detector`, and made no masks."""
+    from fiftyone_promerge.provenance import recorded_parameters
+
+    config = dataset.init_run(method="train_detector", source={}, options={}, checkpoint=None)
+    dataset.register_run("masks_detector", config)
+    assert recorded_parameters(dataset, "masks_detector") is None
+    assert generate(dataset, small_model, "masks_detector").images == 6
+    assert recorded_parameters(dataset, "masks_detector")["backbone"] == "embedded"
+
+
 @pytest.mark.parametrize("name", ["filepath", "id", "tags", "metadata", "created_at"])
 def test_fields_that_every_dataset_has_are_refused(
     dataset, small_model, generate, field_error, name
