@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from fiftyone_promerge.training.data.records import Record, RecordFile, write_records
 from fiftyone_promerge.training.data.samples import RecordImages
-from fiftyone_promerge.training.engines.base import Detector, TrainingStoppedError, World
+from fiftyone_promerge.training.engines.base import Detector, Stop, TrainingStoppedError, World
 from promerge_core import Mask
 
 _CHUNK = 500
@@ -63,7 +63,7 @@ def write_labels(
     rule: LabelRule,
     num_workers: int = 0,
     world: World | None = None,
-    stop: Callable[[], bool] = bool,
+    stop: Stop = bool,
 ) -> None:
     """Writes the records of the next round.
 
@@ -106,7 +106,7 @@ def _label(
     positions: range,
     rule: LabelRule,
     num_workers: int,
-    stop: Callable[[], bool],
+    stop: Stop,
 ) -> Iterator[Record]:
     images = RecordImages(old, positions)
     loader = DataLoader(images, batch_size=_BATCH_SIZE, num_workers=num_workers, collate_fn=list)
