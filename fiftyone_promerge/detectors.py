@@ -26,6 +26,7 @@ from fiftyone_promerge.training import (
     train,
 )
 
+from .fiftyone_internals import root_dataset
 from .labels import masks_to_detections
 from .provenance import package_version
 
@@ -107,7 +108,7 @@ def train_detector(
         raise FieldError("there are no samples to train on")
     check_detections_field(samples, label_field)
     compute_sizes(samples)
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     source = {"dataset": dataset.name, "field": label_field, "images": len(samples)}
     _record(dataset, label_field, source, options, output_dir, checkpoint=None)
     try:

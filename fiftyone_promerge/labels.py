@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import fiftyone as fo
-import fiftyone.core.utils as fou
 import numpy as np
-from bson import ObjectId
 from PIL import Image
 
 from promerge_core import ImageMasks, Mask, PromergeError
+
+from .fiftyone_internals import detections_document
 
 LABEL = "object"
 
@@ -98,24 +97,17 @@ def masks_to_detections(masks: list[Mask], reason: str | None = None) -> fo.Dete
 
 def label_document(masks: ImageMasks) -> dict[str, Any]:
     """What the database holds of the label that `masks_to_detections` makes of an image's masks."""
-    document: dict[str, Any] = fo.Detections(reason=masks.reason).to_dict()
-    document["detections"] = [
+    detections = (
         {
-            **_detection_template(),
-            "_id": ObjectId(),
+            "label": LABEL,
             "bounding_box": relative_box(mask.bbox, masks.width, masks.height),
-            "mask": fou.serialize_numpy_array(mask.crop()),
+            "mask": mask.crop(),
             "confidence": mask.score,
             **mask.facts,
         }
         for mask in masks
-    ]
-    return document
-
-
-@functools.cache
-def _detection_template() -> dict[str, Any]:
-    return fo.Detection(label=LABEL).to_dict()
+    )
+    return detections_document(detections, reason=masks.reason)
 
 
 def move_into_box(label: fo.Detections, box: tuple[float, float, float, float]) -> None:

@@ -15,7 +15,13 @@ from fiftyone_promerge.fields import check_detections_field, detections_fields
 from fiftyone_promerge.operators.framework.forms import Form
 from fiftyone_promerge.operators.framework.run_operator import RunOperator
 from fiftyone_promerge.operators.framework.running import Report
-from fiftyone_promerge.training import RECIPES, TrainingOptions, read_checkpoint
+from fiftyone_promerge.training import (
+    ARCHITECTURES,
+    RECIPES,
+    TrainingOptions,
+    choose_architecture,
+    read_checkpoint,
+)
 from promerge_core import PromergeError
 
 
@@ -33,7 +39,9 @@ class TrainDetector(RunOperator):
         form = Form(ctx)
         _ask_data(form, ctx.target_view(require_flat=True))
         titles = {name: recipe.title for name, recipe in RECIPES.items()}
-        form.main_parameters_first(TrainingOptions, titles)
+        form.main_parameters_first(TrainingOptions, titles | ARCHITECTURES)
+        engine, architecture = form.values["engine"], form.values["architecture"]
+        form.check("architecture", lambda: choose_architecture(engine, architecture))
         return form
 
     def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:

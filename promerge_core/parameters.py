@@ -23,7 +23,25 @@ class ConfigError(PromergeError):
 
 
 class Parameter(NamedTuple):
-    """One declared parameter of a `Config`; see `parameter` for what each value means."""
+    """One declared parameter of a `Config`.
+
+    Attributes:
+        name: its name in Python; the name of the command-line flag follows from it.
+        type: int, float, str or bool.
+        default: the value where none is given; where it is None, None is allowed.
+        help: one line that says what the parameter means, with its unit.
+        label: what a form calls it.
+        low: smallest allowed number, inclusive.
+        high: largest allowed number, inclusive.
+        choices: the allowed values of a parameter that is text.
+        suggestions: values to offer for text of which others are allowed too.
+        path: whether the text is the path of a file or a folder.
+        flags: further command-line flags.
+        is_main: whether a form shows it before a person asks for more.
+        decides: whether a run into a COCO json or into shards writes it to its header and continues
+            only with the same value. A run into a dataset records every option, deciding or not,
+            and continues with other ones.
+    """
 
     name: str
     type: type
@@ -87,54 +105,19 @@ class Parameter(NamedTuple):
         return f"between {self.low} and {self.high}"
 
 
-def parameter(
-    default: Any,
-    help: str,
-    *,
-    type: type | None = None,
-    label: str | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    choices: Collection[str] | None = None,
-    suggestions: Collection[str] = (),
-    path: Literal["file", "folder"] | None = None,
-    flags: tuple[str, ...] = (),
-    is_main: bool = False,
-    decides: bool = True,
-) -> Any:
+def parameter(default: Any, help: str, **attributes: Any) -> Any:
     """Declares one parameter of a `Config`, as the value of its field.
 
     Args:
-        default: the value when none is given; where it is None, None is allowed.
+        default: the value where none is given; where it is None, None is allowed.
         help: one line that says what the parameter means, with its unit.
-        type: int, float, str or bool; by default the type of `default`.
-        label: what a form calls it; by default its name with spaces.
-        low: smallest allowed number, inclusive.
-        high: largest allowed number, inclusive.
-        choices: the allowed values of a parameter that is text.
-        suggestions: values to offer for text of which others are allowed too.
-        path: whether the text is the path of a file or a folder.
-        flags: further command-line flags, beside the one that its name gives.
-        is_main: whether a form shows it before a person asks for more.
-        decides: whether the result depends on it, so that a run continues only with the same value.
+        **attributes: others of `Parameter`. By default the type is that of `default`, and the
+            label the name with spaces.
 
     Returns:
         the field, for the body of a dataclass.
     """
-    metadata = {
-        "help": help,
-        "type": type,
-        "label": label,
-        "low": low,
-        "high": high,
-        "choices": choices,
-        "suggestions": suggestions,
-        "path": path,
-        "flags": flags,
-        "is_main": is_main,
-        "decides": decides,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata={"help": help, **attributes})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,10 +136,8 @@ class Config:
     def parameters(cls) -> Iterator[Parameter]:
         """The declared parameters, in their order."""
         for field in dataclasses.fields(cls):
-            declared = {**field.metadata}
-            declared["type"] = declared["type"] or type(field.default)
-            declared["label"] = declared["label"] or spoken(field.name)
-            yield Parameter(name=field.name, default=field.default, **declared)
+            implied = {"type": type(field.default), "label": spoken(field.name)}
+            yield Parameter(field.name, default=field.default, **{**implied, **field.metadata})
 
     @classmethod
     def from_dict(cls: type[ConfigType], values: dict[str, Any]) -> ConfigType:
@@ -188,16 +169,25 @@ class Config:
         return dataclasses.asdict(self)
 
 
-def takes(*declared: type[Config]) -> Callable[[Function], Function]:
+def takes(*declared: type[Config], **defaults: Any) -> Callable[[Function], Function]:
     """Makes declared parameters the keyword arguments of a function, in place of its last one.
 
     The function's `**options` then says in its signature and in its docstring, where a line begins
-    with `**options:`, what the declarations say; any other keyword is a TypeError.
+    with `**options:`, what the declarations say, and holds every parameter; any other keyword is a
+    TypeError.
 
     Args:
         declared: the configs whose parameters the function takes.
+        defaults: defaults by name that are the function's own.
+
+    Returns:
+        a decorator of functions.
     """
-    parameters = [one for config in declared for one in config.parameters()]
+    parameters = [
+        one._replace(default=defaults.get(one.name, one.default))
+        for config in declared
+        for one in config.parameters()
+    ]
 
     def decorate(function: Function) -> Function:
         signature = inspect.signature(function)
@@ -214,8 +204,9 @@ def takes(*declared: type[Config]) -> Callable[[Function], Function]:
 
         @functools.wraps(function)
         def checked(*args: Any, **named: Any) -> Any:
-            signature.bind(*args, **named)
-            return function(*args, **named)
+            bound = signature.bind(*args, **named)
+            bound.apply_defaults()
+            return function(*bound.args, **bound.kwargs)
 
         lines = "\n".join(f"\\g<1>{one.name}: {_sentence(one)}" for one in parameters)
         checked.__doc__ = re.sub(r"( +)\*\*options: .*", lines, function.__doc__ or "")

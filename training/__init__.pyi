@@ -5,11 +5,13 @@ from .engines.base import Detector as Detector
 from .engines.base import TrainingError as TrainingError
 from .engines.base import TrainingStoppedError as TrainingStoppedError
 from .engines.base import World as World
+from .engines.base import choose_architecture as choose_architecture
+from .loading import load as load
 from .options import TrainingOptions as TrainingOptions
 from .recipes import RECIPES as RECIPES
+from .registry import ARCHITECTURES as ARCHITECTURES
 from .registry import ENGINES as ENGINES
-from .run.train import Progress as Progress
-from .run.train import label_records as label_records
-from .run.train import load as load
-from .run.train import loss_curve as loss_curve
+from .run.folder import label_records as label_records
+from .run.folder import loss_curve as loss_curve
+from .run.listener import Progress as Progress
 from .run.train import train as train

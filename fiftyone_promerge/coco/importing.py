@@ -17,6 +17,7 @@ from bson import ObjectId
 from pycocotools import mask as coco_mask
 from pymongo import UpdateOne
 
+from fiftyone_promerge.fiftyone_internals import label_class, root_dataset, write_samples
 from fiftyone_promerge.labels import LABEL, mask_to_detection, relative_box
 from promerge_core import Mask
 from promerge_core.errors import CocoError
@@ -37,6 +38,10 @@ def annotation_to_detection(annotation: dict[str, Any], size: ImageSize) -> fo.D
         annotation: `segmentation` (polygons or RLE) or `bbox` or both; `score`, `area`, `iscrowd`
             and `id` where it has them.
         size: the image's.
+
+    Returns:
+        the label; beside what FiftyOne needs it has COCO's own `coco_bbox`, `area`, `iscrowd` and
+        `coco_id` where the annotation has them.
 
     Raises:
         CocoError: neither mask nor box, an RLE of another size than its image, a negative box, a
@@ -116,7 +121,7 @@ class LabelWriter:
     def __init__(self, dataset: fo.Dataset, field: str) -> None:
         self._dataset = dataset
         self._path = f"{field}.detections"
-        self._class = {f"{field}._cls": "Detections"}
+        self._class = label_class(field, fo.Detections)
         self._waiting: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._count = 0
         dataset.add_sample_field(field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
@@ -133,24 +138,26 @@ class LabelWriter:
             self._write()
 
     def add(self, sample_id: str, detection: fo.Detection) -> None:
-        """Appends a detection to a sample."""
+        """Appends a detection to a sample.
+
+        Args:
+            sample_id: the sample's id in the database.
+            detection: the label, as `annotation_to_detection` gives it.
+        """
         self._waiting[sample_id].append(detection.to_dict())
         self._count += 1
         if self._count == _LABELS_PER_WRITE:
             self._write()
 
     def _write(self) -> None:
-        if self._waiting:
-            self._dataset._bulk_write(
-                [
-                    UpdateOne(
-                        {"_id": ObjectId(sample_id)},
-                        {"$push": {self._path: {"$each": labels}}, "$set": self._class},
-                    )
-                    for sample_id, labels in self._waiting.items()
-                ],
-                ids=list(self._waiting),
+        updates = {
+            sample_id: UpdateOne(
+                {"_id": ObjectId(sample_id)},
+                {"$push": {self._path: {"$each": labels}}, "$set": self._class},
             )
+            for sample_id, labels in self._waiting.items()
+        }
+        write_samples(self._dataset, updates)
         self._waiting.clear()
         self._count = 0
 
@@ -217,7 +224,7 @@ def import_coco(
         >>> fop.import_coco(photos, "imported", "masks.json")
         {'labels': 5, 'unknown_images': 0}
     """
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     if dataset.has_field(field):
         raise CocoError(f"Field '{field}' exists already: choose another name or delete it first")
     file = CocoFile(path)

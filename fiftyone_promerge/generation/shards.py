@@ -11,7 +11,8 @@ from typing import Any
 import fiftyone as fo
 
 from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD
-from fiftyone_promerge.provenance import ApplyModelCall, record_run
+from fiftyone_promerge.fiftyone_internals import ApplyModelCall
+from fiftyone_promerge.provenance import record_run
 from promerge_core import ImageMasks, Mask, PromergeError, Summary
 from promerge_core.runs.coco_json import ImageRow, summarise
 from promerge_core.runs.shards import ShardFolder

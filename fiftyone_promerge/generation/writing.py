@@ -7,10 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timezone
 
 import fiftyone as fo
-import fiftyone.core.odm as foo
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from fiftyone_promerge.fiftyone_internals import write_unseen
 from fiftyone_promerge.labels import label_document
 from promerge_core import ImageMasks
 
@@ -70,5 +70,4 @@ class MaskWriter:
             )
             for sample_id, found in masks.items()
         ]
-        if updates:
-            foo.bulk_write(updates, self._dataset._sample_collection, ordered=False)
+        write_unseen(self._dataset, updates)

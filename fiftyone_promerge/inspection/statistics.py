@@ -10,6 +10,7 @@ from fiftyone import CountValues, HistogramValues, ViewField
 from fiftyone_promerge.benchmarks.registry import published_ap
 from fiftyone_promerge.evaluation.comparison import Row, comparison
 from fiftyone_promerge.evaluation.run import METRICS
+from fiftyone_promerge.fiftyone_internals import root_dataset
 from fiftyone_promerge.training import loss_curve
 
 _BINS = 30
@@ -90,7 +91,7 @@ def training_curves(samples: foc.SampleCollection) -> dict[str, dict[int, float]
 
     See `fiftyone_promerge.training.loss_curve`.
     """
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     curves = {
         key: loss_curve(dataset.get_run_info(key).config.output_dir)
         for key in dataset.list_runs(method="train_detector")
@@ -104,7 +105,7 @@ def evaluation_rows(samples: foc.SampleCollection) -> list[Row]:
     Published are those of the benchmark that the dataset is, where a run compares the same kind of
     shape; see `comparison`.
     """
-    dataset = samples._root_dataset
+    dataset = root_dataset(samples)
     runs, kinds = {}, set()
     for key in dataset.list_evaluations(type="detection"):
         metrics = dataset.load_evaluation_results(key).metrics()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,10 +29,17 @@ class DetectorModel(MaskModel):
     Args:
         detector: makes the masks.
         checkpoint: the file it was loaded from, for the record.
+        options: options of the run, for the record.
     """
 
-    def __init__(self, detector: Detector, checkpoint: Path) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        checkpoint: Path,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         super().__init__()
+        self.options = options
         self.detector = detector
         self.checkpoint = checkpoint
         self.prepare = prepare_pixels
@@ -85,4 +94,5 @@ def load_detector(checkpoint: str | Path, device: str = "auto") -> DetectorModel
         >>> photos.has_field("promerge_plus")
         True
     """
-    return DetectorModel(load(checkpoint, resolve_device(device)), Path(checkpoint).resolve())
+    detector = load(checkpoint, resolve_device(device))
+    return DetectorModel(detector, Path(checkpoint).resolve(), {"device": str(device)})

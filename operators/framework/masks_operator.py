@@ -67,7 +67,7 @@ class MasksOperator(RunOperator):
         }
 
     def show(self, ctx: foo.ExecutionContext, result: dict[str, Any]) -> Iterator[Any]:
-        """Makes the field visible, and the samples the view."""
+        """See `RunOperator`: the field becomes visible, and the samples the view."""
         yield ctx.ops.reload_dataset()
         fields = dict.fromkeys([*ctx.active_fields, result["label_field"]])
         yield ctx.ops.set_active_fields([*fields])
@@ -76,7 +76,7 @@ class MasksOperator(RunOperator):
             yield ctx.ops.set_view(samples)
 
     def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
-        """Masks, images without any and why, images skipped and why."""
+        """See `RunOperator`: masks, images without any and why, images skipped and why."""
         outputs.md(_sentence(result), name="summary")
         if result["without"]:
             columns = {"images": "Images", "reason": "Why they have no masks"}

@@ -66,6 +66,9 @@ def test_a_training_can_be_stopped_resumed_and_applied(app, photos, tiny_recipe,
         ({"output_dir": "run"}, "output_dir", "no absolute path"),
         ({"weights": "/no/such.pth"}, "weights", "there is no /no/such.pth"),
         ({"devices": 0}, "devices", "between 1 and 1024"),
+        ({"batch_size": 0, "advanced": True}, "batch_size", "at least 1"),
+        ({"rounds": 1.5, "advanced": True}, "rounds", "whole number"),
+        ({"architecture": "cascade_mask_rcnn"}, "architecture", "torchvision has no architecture"),
     ],
 )
 def test_form_says_what_is_wrong(app, photos, params, property_name, said):

@@ -14,6 +14,7 @@ from torch import nn
 
 from fiftyone_promerge.training.registry import ENGINES
 from promerge_core import PromergeError
+from promerge_core.backbones.weights import load_state as load_fitting_state
 
 FORMAT = "fiftyone-promerge detector 1"
 
@@ -127,21 +128,5 @@ def load_state(model: nn.Module, state: dict[str, torch.Tensor], what: str) -> N
     Raises:
         CheckpointError: it does not fit.
     """
-    expected = model.state_dict()
-    problems = {
-        "missing": [name for name in expected if name not in state],
-        "unexpected": [name for name in state if name not in expected],
-        "of another shape": [
-            name
-            for name, tensor in expected.items()
-            if name in state and state[name].shape != tensor.shape
-        ],
-    }
-    found = [
-        f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for kind, names in problems.items()
-        if names
-    ]
-    if found:
-        raise CheckpointError(f"{what} is of another architecture: {'; '.join(found)}")
-    model.load_state_dict(state)
+    problem = f"{what} is of another architecture"
+    load_fitting_state(model, state, problem, CheckpointError, with_shapes=False)

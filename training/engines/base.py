@@ -25,11 +25,18 @@ if TYPE_CHECKING:
 
 
 class TrainingError(PromergeError):
-    """Training cannot start or go on; the message says why and what to do."""
+    """Training cannot start or continue; the message says why and what to do."""
 
 
 class TrainingStoppedError(TrainingError):
-    """Training was asked to stop; the last checkpoint is kept, and the same call goes on."""
+    """Training was asked to stop; the last checkpoint is kept, and the same call continues."""
+
+
+Report = Callable[[int, Mapping[str, float]], None]
+"""Is called with the iterations done, and the latest metrics by name (`loss`, `AP`, ...)."""
+
+Stop = Callable[[], bool]
+"""Says whether to stop."""
 
 
 class World(NamedTuple):
@@ -61,20 +68,19 @@ class Job:
 
     Attributes:
         records: the labels of this round.
-        folder: for the engine's checkpoints and logs; what lies there of a run that was stopped
-            or killed is gone on from.
+        folder: for the engine's checkpoints and logs; the round continues from those of a run
+            that was stopped or killed.
         output: file of the trained detector, to be written last, by the process of rank 0.
         recipe: scaled to the images and devices.
         round: round of the recipe, from 0.
         architecture: one of the engine's.
-        weights: state dict of a ResNet-50, such as DINO's, to begin with; None is random.
+        weights: file of a ResNet-50's state dict, such as DINO's, to begin with; None is random.
         detector: checkpoint of the round before to begin with instead.
         source: what the records are made from, for the checkpoint.
-        num_workers: processes a device that read images.
-        report: to be called by the process of rank 0 after each step with the number of steps
-            done in this round and the latest metrics by name (`loss`, `AP`, ...).
-        stop: whether to stop, to be asked by the process of rank 0 after each report. All
-            processes then write their last checkpoint and raise `TrainingStoppedError`.
+        num_workers: processes per device that read images.
+        report: to be called by the process of rank 0 after each iteration of this round.
+        stop: to be asked by the process of rank 0 after each report. If so, all processes write
+            their last checkpoint and raise `stopped`.
     """
 
     records: RecordFile
@@ -87,8 +93,8 @@ class Job:
     detector: Path | None
     source: dict[str, Any]
     num_workers: int
-    report: Callable[[int, Mapping[str, float]], None]
-    stop: Callable[[], bool]
+    report: Report
+    stop: Stop
 
     @property
     def schedule(self) -> Round:
@@ -100,6 +106,13 @@ class Job:
         """The images to train on, and those to measure AP on."""
         return self.records.split(
             self.recipe.validation_fraction, self.recipe.max_validation_images
+        )
+
+    def stopped(self, done: int) -> TrainingStoppedError:
+        """The error that tells of a stop after so many iterations of this round."""
+        return TrainingStoppedError(
+            f"stopped after {done} of {self.schedule.iterations} iterations of round "
+            f"{self.round}; the same call continues from there"
         )
 
 

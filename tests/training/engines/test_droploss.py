@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 
 from fiftyone_promerge.training.engines.droploss import droploss_weights
-from fiftyone_promerge.training.engines.torchvision.model import SeededSampler, _heads
+from fiftyone_promerge.training.engines.torchvision.model import _heads
+from fiftyone_promerge.training.engines.torchvision.sampling import SeededSampler
 from fiftyone_promerge.training.recipes import SMOKE
 
 

@@ -25,13 +25,9 @@ from fiftyone_promerge.training.checkpoints.checkpoint import CheckpointError, r
 from fiftyone_promerge.training.data.records import Record, RecordFile, mask_from_rle, write_records
 from fiftyone_promerge.training.engines.base import Job
 from fiftyone_promerge.training.engines.detectron2.architectures import ARCHITECTURES
-from fiftyone_promerge.training.engines.detectron2.engine import (
-    _optimizer,
-    _rates,
-    load,
-    train,
-)
+from fiftyone_promerge.training.engines.detectron2.engine import load, train
 from fiftyone_promerge.training.engines.detectron2.hooks import Checkpointer
+from fiftyone_promerge.training.engines.detectron2.solver import learning_rates, make_optimizer
 from fiftyone_promerge.training.recipes import SMOKE
 from fiftyone_promerge.training.run.logs import logged_losses
 
@@ -221,7 +217,8 @@ SCRIPT = """
     import torch
     from test_engine import job
     from fiftyone_promerge.training import World
-    from fiftyone_promerge.training.engines.detectron2.engine import launch, train
+    from fiftyone_promerge.training.engines.detectron2.engine import train
+    from fiftyone_promerge.training.engines.detectron2.processes import launch
     from fiftyone_promerge.training.engines.detectron2.hooks import FollowJob
     from fiftyone_promerge.training.data.records import RecordFile
 
@@ -248,7 +245,7 @@ def test_the_optimizer_is_cutlers():
     """Norms do not decay, and each parameter's gradient is clipped alone."""
     model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3))
     one = job(None, Path())
-    optimizer = _optimizer(one, model)
+    optimizer = make_optimizer(one, model)
     before = [parameter.detach().clone() for parameter in model.parameters()]
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, 7.0)
@@ -263,7 +260,7 @@ def test_the_optimizer_is_cutlers():
 def test_the_learning_rate_rises_and_then_falls_at_the_milestones():
     recipe = dataclasses.replace(SMOKE, warmup_iterations=10, warmup_factor=0.1, gamma=0.02)
     schedule = dataclasses.replace(recipe.rounds[0], iterations=100, milestones=(50, 80))
-    rates = _rates(recipe, schedule)
+    rates = learning_rates(recipe, schedule)
     for step in range(100):
         expected = 0.1 + 0.9 * step / 10 if step < 10 else 0.02 ** ((step >= 50) + (step >= 80))
         assert rates(step / 100) == pytest.approx(expected), step

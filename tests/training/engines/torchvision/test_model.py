@@ -7,8 +7,9 @@ import pytest
 import torch
 from torchvision.models import resnet50
 
-from fiftyone_promerge.training.engines.torchvision.engine import load_resnet
-from fiftyone_promerge.training.engines.torchvision.model import MaskRCNN, SeededSampler
+from fiftyone_promerge.training.engines.torchvision.lightning_module import load_resnet
+from fiftyone_promerge.training.engines.torchvision.model import MaskRCNN
+from fiftyone_promerge.training.engines.torchvision.sampling import SeededSampler
 from promerge_core import PromergeError
 
 
@@ -82,7 +83,7 @@ def test_another_networks_weights_are_one_sentence(resnet, model, tmp_path):
 
 
 def test_large_photos_are_pasted_in_parts_with_the_same_result(model, monkeypatch):
-    module = "fiftyone_promerge.training.engines.torchvision.model"
+    module = "fiftyone_promerge.training.engines.pasting"
     model.eval()
     generator = torch.Generator().manual_seed(0)
     corners = torch.rand(6, 2, generator=generator) * 20
