@@ -67,6 +67,16 @@ def train_detector(
         FieldError: no image has a mask, or a label has none.
         CocoError: the field is not one of detections, or an image's size is unknown.
         PromergeError: the settings cannot be used, or nothing can be written; see the message.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> photos.apply_model(fop.load_model("embedded", image_size=240), label_field="promerge")
+        >>> path = fop.train_detector(photos, output_dir="run", recipe="smoke", weights="random")
+        Recipe smoke for 2 images: ...
+        >>> path.name
+        'detector.pt'
     """
     options = TrainingOptions().to_dict() | options
     if options["weights"] is not None:

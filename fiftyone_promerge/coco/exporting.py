@@ -57,6 +57,14 @@ def export_coco(
     Raises:
         CocoError: the field is not one of detections, the size of an image with labels is
             unknown, or a label has a number that JSON does not have (NaN, infinity).
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> photos.apply_model(fop.load_model("embedded", image_size=240), label_field="promerge")
+        >>> fop.export_coco(photos, "promerge", "masks.json")
+        5
     """
     check_detections_field(samples, field)
     compute_sizes(samples)

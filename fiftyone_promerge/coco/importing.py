@@ -213,6 +213,16 @@ def import_coco(
 
     Raises:
         CocoError: the field exists already, or something in the file is wrong.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> photos.apply_model(fop.load_model("embedded", image_size=240), label_field="promerge")
+        >>> fop.export_coco(photos, "promerge", "masks.json")
+        5
+        >>> fop.import_coco(photos, "imported", "masks.json")
+        {'labels': 5, 'unknown_images': 0}
     """
     dataset = root_dataset(samples)
     if dataset.has_field(field):
