@@ -76,7 +76,7 @@ def main() -> None:
             output=Path(folder, "detector.pt"),
             recipe=settings.recipe,
             round=0,
-            architecture=settings.architecture,
+            architecture=settings.options["architecture"],
             weights=None,
             detector=None,
             source=settings.source,

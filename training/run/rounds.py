@@ -32,8 +32,9 @@ def run_rounds(settings: Settings, folder: Path, report: Report, stop: Stop) -> 
         TrainingStoppedError: it was asked to stop.
         PromergeError: the initial weights do not fit, or nothing can be written.
     """
-    engine, done, detector = find_engine(settings.engine), 0, None
-    for number, schedule in enumerate(settings.recipe.rounds[: settings.rounds]):
+    options, done, detector = settings.options, 0, None
+    engine, weights = find_engine(options["engine"]), options["weights"]
+    for number, schedule in enumerate(settings.recipe.rounds[: options["rounds"]]):
         here = round_folder(folder, number)
         here.mkdir(exist_ok=True)
         if detector is not None and not (here / RECORDS).exists():
@@ -44,11 +45,11 @@ def run_rounds(settings: Settings, folder: Path, report: Report, stop: Stop) -> 
             output=here / DETECTOR,
             recipe=settings.recipe,
             round=number,
-            architecture=settings.architecture,
-            weights=None if settings.weights is None else Path(settings.weights),
+            architecture=options["architecture"],
+            weights=None if weights is None else Path(weights),
             detector=detector,
             source=settings.source,
-            num_workers=settings.num_workers,
+            num_workers=options["num_workers"],
             report=_shifted(report, done, number),
             stop=stop,
         )
@@ -89,7 +90,7 @@ def _label_round(
         RecordFile(round_folder(here.parent, number - 1) / RECORDS),
         here / RECORDS,
         LabelRule(schedule.score_threshold, settings.recipe.label_iou),
-        num_workers=settings.num_workers,
+        num_workers=settings.options["num_workers"],
         world=world,
         stop=is_stopped,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -60,31 +59,34 @@ def train(
         PromergeError: the options, records or weights cannot be used; the message says why.
     """
     folder, world = Path(output_dir).resolve(), World.current()
-    # Names and numbers are checked against the recipe, the engine and the machine.
-    options = TrainingOptions().to_dict() | options
-    recipe, devices = find_recipe(options["recipe"]), options["devices"]
-    architecture = choose_architecture(options["engine"], options["architecture"])
-    find_engine(options["engine"])  # what it is built on may be missing
-    rounds = _check_rounds(recipe, options["rounds"])
-    _check_devices(devices)
+    recipe, chosen = _choose(options)
     is_new = world.rank == 0 and not (folder / SETTINGS).exists()
     if world.rank == 0:
-        weights = find_weights(options["weights"])
+        chosen["weights"] = find_weights(chosen["weights"])
         images = sum(map(len, _write_first_records(records, folder, recipe)))
-        settings = Settings(
-            engine=options["engine"],
-            architecture=architecture,
-            recipe=recipe.scaled(images, max(devices, world.world_size), options["batch_size"]),
-            rounds=rounds,
-            weights=weights,
-            source=source,
-            num_workers=options["num_workers"],
-        )
+        devices = max(chosen["devices"], world.world_size)
+        recipe = recipe.scaled(images, devices, chosen["batch_size"])
+        settings = Settings(chosen, recipe, source)
         settings.save(folder / SETTINGS)
         settings.print_choices()
     wait_for([folder / SETTINGS])
-    settings = dataclasses.replace(Settings.load(folder / SETTINGS), rounds=rounds)
-    return _run(settings, folder, devices, progress, is_new)
+    begun = Settings.load(folder / SETTINGS)
+    # Another process may have written them since, or not yet.
+    now = {name: chosen[name] for name in ("rounds", "devices")}
+    return _run(begun._replace(options=begun.options | now), folder, progress, is_new)
+
+
+def _choose(options: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe, and every other option as it is for this recipe, this engine and this machine."""
+    chosen = TrainingOptions().to_dict() | options
+    recipe, engine = find_recipe(chosen.pop("recipe")), chosen["engine"]
+    chosen["architecture"] = choose_architecture(engine, chosen["architecture"])
+    find_engine(engine)  # what it is built on may be missing
+    chosen["rounds"] = _check_rounds(recipe, chosen["rounds"])
+    _check_devices(chosen["devices"])
+    checked = TrainingOptions.pick(chosen).to_dict()
+    del checked["recipe"]
+    return recipe, checked
 
 
 def _check_rounds(recipe: Recipe, rounds: int | None) -> int:
@@ -119,16 +121,15 @@ def _write_first_records(records: Iterable[Record], folder: Path, recipe: Recipe
     return RecordFile(path).split(recipe.validation_fraction, recipe.max_validation_images)
 
 
-def _run(
-    settings: Settings, folder: Path, devices: int, progress: Progress | None, is_new: bool
-) -> Path:
+def _run(settings: Settings, folder: Path, progress: Progress | None, is_new: bool) -> Path:
     """Does what is left of a run, here or in a process per device."""
-    total = sum(one.iterations for one in settings.recipe.rounds[: settings.rounds])
+    rounds, devices = settings.options["rounds"], settings.options["devices"]
+    total = sum(one.iterations for one in settings.recipe.rounds[:rounds])
     listener = Listener(progress, total)
     try:
         if devices > 1 and World.current().world_size == 1:
             launch(folder, devices, listener.report, listener.stop)
-            return round_folder(folder, settings.rounds - 1) / DETECTOR
+            return round_folder(folder, rounds - 1) / DETECTOR
         return run_rounds(settings, folder, listener.report, listener.stop)
     except TrainingStoppedError:
         if listener.raised is not None:
