@@ -19,6 +19,9 @@ def load(path: str | Path, device: torch.device) -> Detector:
             executed.
         device: where it is to compute.
 
+    Returns:
+        the detector, ready to predict.
+
     Raises:
         CheckpointError: it cannot be read without executing it, or does not fit its architecture.
         MissingExtraError: the library of its engine is not installed.

@@ -18,8 +18,8 @@ from fiftyone_promerge.training.data.samples import RecordImages
 from fiftyone_promerge.training.engines.base import Detector, Stop, TrainingStoppedError, World
 from promerge_core import Mask
 
-_CHUNK = 500
-_BATCH_SIZE = 4
+_CHUNK = 500  # images; what is lost at the most when a process is killed
+_BATCH_SIZE = 4  # images
 _POLL_SECONDS = 1.0
 
 
@@ -67,9 +67,9 @@ def write_labels(
 ) -> None:
     """Writes the records of the next round.
 
-    Every process of the world is to call it; each does a part of the images. A call that is
-    killed and repeated goes on where it was, also with another number of processes. An image that
-    cannot be read keeps its old masks.
+    Every process of the world must call it; each does a part of the images. A call that was killed
+    continues when it is repeated, even with another number of processes. An image that cannot be
+    read keeps its old masks.
 
     Args:
         detector: the detector of the round before.

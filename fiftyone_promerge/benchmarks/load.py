@@ -171,7 +171,7 @@ def _add_images(
             file_name = _safe_name(image, source.path)
             path = _find(folders, file_name)
             text = file_name.encode(errors="backslashreplace").decode()
-            # The database holds only text: a file whose name is none cannot be in it.
+            # The database holds only text: a file whose name is not text cannot be in it.
             if path is None or text != file_name:
                 missing.append(text)
                 continue

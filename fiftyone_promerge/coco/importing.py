@@ -163,7 +163,7 @@ class LabelWriter:
 
 
 class UniqueIds:
-    """Notices an id that comes twice, in 8 bytes an id.
+    """Notices an id that comes twice, in 8 bytes per id.
 
     Args:
         what: what the ids are of, for the error message.

@@ -73,6 +73,10 @@ def library_versions(*names: str) -> dict[str, str]:
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint; the file is there whole or not at all.
 
+    Args:
+        path: the file; its folder must exist.
+        checkpoint: what to write.
+
     Raises:
         CheckpointError: the disk is full or the folder cannot be written to.
     """

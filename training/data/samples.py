@@ -21,7 +21,7 @@ from .records import Record, RecordError, RecordFile
 
 logger = logging.getLogger(__name__)
 
-_MAX_UNREADABLE = 100
+_MAX_UNREADABLE = 100  # images in a row, from which on the fault is hardly the images'
 
 
 class Sample(NamedTuple):

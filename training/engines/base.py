@@ -143,6 +143,9 @@ class EngineModule(Protocol):
     def train(self, job: Job) -> None:
         """Trains a detector to the end of its round and writes it to `job.output`.
 
+        Args:
+            job: the round; every process of the `World` calls it with the same.
+
         Raises:
             TrainingStoppedError: it was asked to stop.
             CheckpointError: the initial weights do not fit.
@@ -154,6 +157,9 @@ class EngineModule(Protocol):
         Args:
             checkpoint: what it wrote.
             device: where the detector is to compute.
+
+        Returns:
+            the detector, ready to predict.
 
         Raises:
             CheckpointError: the engine has no such architecture, or the weights do not fit it.
@@ -176,6 +182,9 @@ def choose_architecture(engine: str, architecture: str | None) -> str:
     Args:
         engine: name of the engine.
         architecture: name of the architecture; None is the engine's default.
+
+    Returns:
+        the name.
 
     Raises:
         TrainingError: there is no such engine, or it has no such architecture.

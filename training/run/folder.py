@@ -11,8 +11,13 @@ from .logs import logged_losses
 from .settings import Settings
 
 SETTINGS = "run.json"
+"""In the folder of the run: its `Settings`."""
+
 RECORDS = "records.jsonl"
+"""In the folder of each round: the labels it is trained on."""
+
 DETECTOR = "detector.pt"
+"""In the folder of each round, in the end: the trained detector."""
 
 
 def round_folder(folder: Path, number: int) -> Path:
@@ -21,6 +26,9 @@ def round_folder(folder: Path, number: int) -> Path:
     Args:
         folder: of the run.
         number: round of the recipe, from 0.
+
+    Returns:
+        its path; whether it is there is not asked.
     """
     return folder / f"round_{number}"
 

@@ -18,7 +18,7 @@ from .settings import Settings
 
 
 def main(folder: Path) -> None:
-    """Trains, and tells by files how it goes.
+    """Trains, and reports through files in the folder.
 
     Args:
         folder: of the run, with its settings and the records of the first round.

@@ -17,9 +17,11 @@ from fiftyone_promerge.training.engines.base import (
     choose_architecture,
     find_engine,
 )
+from fiftyone_promerge.training.options import TrainingOptions
 from fiftyone_promerge.training.recipes import Recipe, find_recipe
 from fiftyone_promerge.training.self_training import wait_for
 from promerge_core import PromergeError
+from promerge_core.parameters import takes
 
 from .folder import DETECTOR, RECORDS, SETTINGS, round_folder
 from .launch import launch
@@ -28,20 +30,14 @@ from .rounds import run_rounds
 from .settings import Settings, find_weights
 
 
+@takes(TrainingOptions)
 def train(
     records: Iterable[Record],
     output_dir: str | Path,
     *,
     source: dict[str, Any],
-    engine: str = "torchvision",
-    recipe: str = "promerge_plus",
-    architecture: str | None = None,
-    rounds: int | None = None,
-    weights: str | Path | None = None,
-    batch_size: int | None = None,
-    devices: int = 1,
-    num_workers: int = 2,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Path:
     """Trains a class-agnostic detector; a run that was stopped or killed continues.
 
@@ -53,41 +49,36 @@ def train(
         output_dir: a folder of the run's own: `round_0`, `round_1`, ... with `records.jsonl`,
             logs, the checkpoint to resume from, and in the end `detector.pt`.
         source: what the records are made from, for the checkpoint: `dataset`, `field`, `images`.
-        engine: `torchvision` or `detectron2`.
-        recipe: `promerge_plus`, `cutler` or `smoke`.
-        architecture: one of the engine's; None is `mask_rcnn`.
-        rounds: rounds of the recipe to do; None is all of them.
-        weights: state dict of a ResNet-50 to begin with; None downloads DINO's, `random` needs
-            none.
-        batch_size: images in a step, on all devices together; None follows the devices.
-        devices: devices of this machine to train on; torchrun's, where it started us.
-        num_workers: processes per device that read images.
         progress: is called after each iteration, and while labels for a next round are made. To
             stop, raise in it: the last checkpoint is written, and what it raised is raised here.
+        **options: see `TrainingOptions`.
 
     Returns:
         the checkpoint of the last round.
 
     Raises:
-        PromergeError: the settings, records or weights cannot be used; the message says why.
+        PromergeError: the options, records or weights cannot be used; the message says why.
     """
     folder, world = Path(output_dir).resolve(), World.current()
-    chosen, architecture = find_recipe(recipe), choose_architecture(engine, architecture)
-    find_engine(engine)  # what it is built on may be missing
-    rounds = _check_rounds(chosen, rounds)
+    # Names and numbers are checked against the recipe, the engine and the machine.
+    options = TrainingOptions().to_dict() | options
+    recipe, devices = find_recipe(options["recipe"]), options["devices"]
+    architecture = choose_architecture(options["engine"], options["architecture"])
+    find_engine(options["engine"])  # what it is built on may be missing
+    rounds = _check_rounds(recipe, options["rounds"])
     _check_devices(devices)
     is_new = world.rank == 0 and not (folder / SETTINGS).exists()
     if world.rank == 0:
-        weights_path = find_weights(weights)
-        split = _write_first_records(records, folder, chosen)
+        weights = find_weights(options["weights"])
+        images = sum(map(len, _write_first_records(records, folder, recipe)))
         settings = Settings(
-            engine=engine,
+            engine=options["engine"],
             architecture=architecture,
-            recipe=chosen.scaled(sum(map(len, split)), max(devices, world.world_size), batch_size),
+            recipe=recipe.scaled(images, max(devices, world.world_size), options["batch_size"]),
             rounds=rounds,
-            weights=weights_path,
+            weights=weights,
             source=source,
-            num_workers=num_workers,
+            num_workers=options["num_workers"],
         )
         settings.save(folder / SETTINGS)
         settings.print_choices()
@@ -145,7 +136,7 @@ def _run(
         raise
     except PromergeError:
         if is_new and not listener.done:
-            # What could not begin, of weights that do not fit for one, may begin otherwise.
+            # It could not begin, say with weights that do not fit: other settings may be tried.
             (folder / SETTINGS).unlink()
         raise
     finally:

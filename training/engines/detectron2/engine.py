@@ -48,7 +48,7 @@ _PRECISE_BN_STEPS = 200
 
 
 def train(job: Job) -> None:
-    """See `EngineModule.train`.
+    """Trains a detector to the end of its round; see `EngineModule.train`.
 
     What detectron2 logs goes to `log.txt` in the job's folder, its metrics to `metrics.json` and
     to TensorBoard's files there.
@@ -76,7 +76,15 @@ def train(job: Job) -> None:
 
 
 def load(checkpoint: Checkpoint, device: torch.device) -> Detector:
-    """See `EngineModule.load`."""
+    """Loads a detector that `train` wrote; see `EngineModule.load`.
+
+    Args:
+        checkpoint: what it wrote.
+        device: where the detector is to compute.
+
+    Returns:
+        the detector, ready to predict.
+    """
     checkpoint.check_architecture()
     recipe = Recipe.from_dict(checkpoint.recipe)
     schedule = recipe.rounds[checkpoint.round]

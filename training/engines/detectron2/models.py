@@ -37,6 +37,9 @@ def model_config(
         recipe: the numbers of all rounds.
         schedule: those of one round.
         norm: of the backbone and the FPN: `BN` on one device, `SyncBN` on several.
+
+    Returns:
+        the configuration; `detectron2.config.instantiate` makes the model of it.
     """
     package = files("detectron2.model_zoo")
     source = package.joinpath("configs", "common", "models", ARCHITECTURES[architecture].config)
@@ -86,7 +89,7 @@ class DropLossOutputLayers(FastRCNNOutputLayers):
     def losses(
         self, predictions: tuple[torch.Tensor, torch.Tensor], proposals: list[Instances]
     ) -> dict[str, torch.Tensor]:
-        """detectron2's losses, the classification weighted by DropLoss."""
+        """See `FastRCNNOutputLayers.losses`; the classification is weighted by DropLoss."""
         losses = super().losses(predictions, proposals)
         if len(predictions[0]) == 0:
             return losses

@@ -19,6 +19,9 @@ def make_optimizer(job: Job, model: GeneralizedRCNN) -> torch.optim.Optimizer:
     Args:
         job: the round.
         model: the detector, on its device.
+
+    Returns:
+        the optimizer, at the full learning rate.
     """
     cfg = get_cfg()
     cfg.SOLVER.CLIP_GRADIENTS.ENABLED = True
@@ -38,6 +41,9 @@ def learning_rates(recipe: Recipe, schedule: Round) -> ParamScheduler:
     Args:
         recipe: the warm-up, and the factor of a milestone.
         schedule: the round.
+
+    Returns:
+        a function of the share in [0, 1], for detectron2's `LRMultiplier`.
     """
     steps = MultiStepParamScheduler(
         [recipe.gamma**passed for passed in range(len(schedule.milestones) + 1)],

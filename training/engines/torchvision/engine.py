@@ -40,7 +40,11 @@ logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARN
 
 
 def train(job: Job) -> None:
-    """See `EngineModule.train`."""
+    """Trains a detector to the end of its round; see `EngineModule.train`.
+
+    Args:
+        job: the round; its logs go to `csv` and `tensorboard` in the job's folder.
+    """
     world = World.current()
     module = DetectorModule(job, world)
     trainer = make_trainer(job, world)
@@ -62,6 +66,9 @@ def make_trainer(job: Job, world: World) -> pl.Trainer:
     Args:
         job: the round.
         world: the processes that train together.
+
+    Returns:
+        the trainer, which has still to be given the `DetectorModule`.
     """
     iterations = job.schedule.iterations
     on_cuda = torch.cuda.is_available()
@@ -121,7 +128,15 @@ def _save(trainer: pl.Trainer, path: Path) -> None:
 
 
 def load(checkpoint: Checkpoint, device: torch.device) -> Detector:
-    """See `EngineModule.load`."""
+    """Loads a detector that `train` wrote; see `EngineModule.load`.
+
+    Args:
+        checkpoint: what it wrote.
+        device: where the detector is to compute.
+
+    Returns:
+        the detector, ready to predict.
+    """
     checkpoint.check_architecture()
     recipe = Recipe.from_dict(checkpoint.recipe)
     model = BUILDERS[checkpoint.architecture](recipe, recipe.rounds[checkpoint.round])

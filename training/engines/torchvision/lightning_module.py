@@ -102,7 +102,7 @@ class DetectorModule(pl.LightningModule):
         return float(warmup * recipe.gamma**passed)
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> torch.Tensor:
-        """The sum of all losses."""
+        """See `LightningModule.training_step`; the loss is the sum of all losses."""
         self.model.choose_by([sample.number for sample in batch])
         targets = [
             {
@@ -119,7 +119,7 @@ class DetectorModule(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: list[tuple[int, np.ndarray | None]], batch_idx: int) -> None:
-        """Keeps what is found in an image that can be read."""
+        """See `LightningModule.validation_step`; keeps what is found in images that can be read."""
         detector = TorchvisionDetector(self.model, self.device)
         for position, pixels in batch:
             if pixels is not None:
@@ -162,6 +162,9 @@ def make_loader(job: Job, world: World, first: int = 0) -> DataLoader:
         job: the round.
         world: the processes that train together.
         first: the step to begin with, from 0.
+
+    Returns:
+        lists of `Sample`, this process's share of each step.
     """
     recipe, schedule = job.recipe, job.schedule
     return DataLoader(

@@ -53,7 +53,7 @@ class ProposalHead(RPNHead):
     """The RPN's head in single precision: in half, a box is only exact to a pixel."""
 
     def forward(self, x: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """See torchvision's `RPNHead.forward`; its results are in single precision."""
+        """See `RPNHead.forward` of torchvision; its results are in single precision."""
         logits, deltas = super().forward(x)
         return [_single(one) for one in logits], [_single(one) for one in deltas]
 
@@ -62,7 +62,7 @@ class ProposalNetwork(RegionProposalNetwork):
     """The RPN with its losses averaged over the proposals of all processes."""
 
     def compute_loss(self, objectness: torch.Tensor, *args: object) -> tuple[torch.Tensor, ...]:
-        """See torchvision's `RegionProposalNetwork.compute_loss`."""
+        """See `RegionProposalNetwork.compute_loss` of torchvision."""
         losses = super().compute_loss(objectness, *args)
         share = process_share(self.fg_bg_sampler.count, objectness.device)
         return tuple(loss * share for loss in losses)
@@ -88,7 +88,7 @@ class Heads(RoIHeads):
         image_shapes: list[tuple[int, int]],
         targets: list[dict[str, torch.Tensor]] | None = None,
     ) -> tuple[list[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
-        """See torchvision's `RoIHeads.forward`; only the losses are our own."""
+        """See `RoIHeads.forward` of torchvision; only the losses are our own."""
         if not self.training or targets is None:
             return super().forward(features, proposals, image_shapes)
         chosen, matched, labels, regression = self.select_training_samples(proposals, targets)
@@ -158,7 +158,7 @@ class Transform(GeneralizedRCNNTransform):
         image_shapes: list[tuple[int, int]],
         original_image_sizes: list[tuple[int, int]],
     ) -> list[dict[str, Any]]:
-        """See torchvision's `GeneralizedRCNNTransform.postprocess`; `masks` is a list of `Mask`."""
+        """See `GeneralizedRCNNTransform.postprocess`; `masks` becomes a list of `Mask`."""
         if self.training:
             return result
         for found, shape, size in zip(result, image_shapes, original_image_sizes, strict=True):
