@@ -151,7 +151,7 @@ class Paint(Config):
     colour: str = parameter("red", "What it looks like", choices=("red", "blue"))
 
 
-@takes(Options, Paint)
+@takes(Options, Paint, share=0.75)
 def build(what, *, where="shelf", **options):
     """Builds something.
 
@@ -167,8 +167,10 @@ def build(what, *, where="shelf", **options):
 
 
 def test_a_function_takes_declared_parameters_as_its_own():
-    assert build("box", count=2, colour="blue") == ("box", "shelf", {"count": 2, "colour": "blue"})
-    assert build(what="box", where="floor") == ("box", "floor", {})
+    defaults = {**Options(share=0.75).to_dict(), **Paint().to_dict()}
+    given = {"count": 2, "colour": "blue"}
+    assert build("box", **given) == ("box", "shelf", {**defaults, **given})
+    assert build(what="box", where="floor") == ("box", "floor", defaults)
     assert build.__name__ == "build"
 
 
@@ -176,7 +178,7 @@ def test_the_signature_names_the_declared_parameters():
     parameters = inspect.signature(build).parameters
     assert list(parameters) == ["what", "where", *DECLARED, "colour"]
     assert parameters["share"].kind is inspect.Parameter.KEYWORD_ONLY
-    assert (parameters["share"].default, parameters["share"].annotation) == (0.5, float)
+    assert (parameters["share"].default, parameters["share"].annotation) == (0.75, float)
     assert (parameters["limit"].default, parameters["limit"].annotation) == (None, int | None)
 
 
