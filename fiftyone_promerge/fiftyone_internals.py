@@ -46,13 +46,13 @@ class ApplyModelCall(NamedTuple):
         samples: what the model is applied to.
         label_field: the field for its labels.
         skip_failures: whether an image that cannot be read is skipped.
-        options: all other arguments by name, of which some are options of the run.
+        arguments: all other arguments by name.
     """
 
     samples: foc.SampleCollection
     label_field: str
     skip_failures: bool
-    options: Mapping[str, Any] = {}
+    arguments: Mapping[str, Any] = {}
 
 
 def current_apply_model_call() -> ApplyModelCall | None:

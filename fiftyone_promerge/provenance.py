@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from types import MappingProxyType
 from typing import Any
 
 import fiftyone.core.collections as foc
 
 from promerge_core import Summary
 from promerge_core.config import Config
+from promerge_core.options import RunOptions
 
 from .fiftyone_internals import ApplyModelCall, root_dataset
 
@@ -23,7 +26,12 @@ def run_record(method: str, backbone: str, weights: str | None, config: Config) 
     }
 
 
-def record_run(call: ApplyModelCall, record: dict[str, Any], summary: Summary) -> None:
+def record_run(
+    call: ApplyModelCall,
+    record: dict[str, Any],
+    summary: Summary,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Registers the run under the field's name: `dataset.get_run_info(field).config`.
 
     An earlier run of the same field is replaced. Dots in the name of a frame field become
@@ -33,10 +41,13 @@ def record_run(call: ApplyModelCall, record: dict[str, Any], summary: Summary) -
         call: the call that made the masks.
         record: what made them: method, backbone, weights, parameters.
         summary: what came out.
+        options: options of the run by name; those among the call's arguments are added.
     """
+    told = [one.name for one in RunOptions.parameters() if one.name in call.arguments]
     dataset = root_dataset(call.samples)
     config = dataset.init_run(
         **record,
+        options={**options, **{name: call.arguments[name] for name in told}},
         version=package_version(),
         summary=_bounded(summary.to_dict()),
         label_field=call.label_field,
@@ -61,12 +72,39 @@ def package_version() -> str:
         return "source"
 
 
-def recorded_parameters(samples: foc.SampleCollection, label_field: str) -> dict[str, Any] | None:
-    """What made a field's masks, as `flatten_record` gives it; None without a record."""
+def recorded_run(samples: foc.SampleCollection, label_field: str) -> dict[str, Any] | None:
+    """What made a field's masks.
+
+    Args:
+        samples: a dataset or view.
+        label_field: the field.
+
+    Returns:
+        `method`, `backbone`, `weights` and `parameters`, as `run_record` gives them; None where
+        it is not known what made the masks.
+    """
     dataset = root_dataset(samples)
     if label_field not in dataset.list_runs():
         return None
-    return flatten_record(dataset.get_run_info(label_field).config.serialize())
+    run = dataset.get_run_info(label_field).config.serialize()
+    # A training on the field X is the run X_detector, which tells nothing of a field of that name.
+    if run.get("label_field") != label_field:
+        return None
+    return {name: run[name] for name in ("method", "backbone", "weights", "parameters")}
+
+
+def recorded_parameters(samples: foc.SampleCollection, label_field: str) -> dict[str, Any] | None:
+    """What made a field's masks, by name.
+
+    Args:
+        samples: a dataset or view.
+        label_field: the field.
+
+    Returns:
+        as `flatten_record` gives it; None where it is not known what made the masks.
+    """
+    run = recorded_run(samples, label_field)
+    return None if run is None else flatten_record(run)
 
 
 def flatten_record(record: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,9 @@ class Parameter(NamedTuple):
         path: whether the text is the path of a file or a folder.
         flags: further command-line flags.
         is_main: whether a form shows it before a person asks for more.
-        decides: whether the result depends on it, so that a run continues only with the same value.
+        decides: whether a run into a COCO json or into shards writes it to its header and continues
+            only with the same value. A run into a dataset records every option, deciding or not,
+            and continues with other ones.
     """
 
     name: str
@@ -167,16 +169,25 @@ class Config:
         return dataclasses.asdict(self)
 
 
-def takes(*declared: type[Config]) -> Callable[[Function], Function]:
+def takes(*declared: type[Config], **defaults: Any) -> Callable[[Function], Function]:
     """Makes declared parameters the keyword arguments of a function, in place of its last one.
 
     The function's `**options` then says in its signature and in its docstring, where a line begins
-    with `**options:`, what the declarations say; any other keyword is a TypeError.
+    with `**options:`, what the declarations say, and holds every parameter; any other keyword is a
+    TypeError.
 
     Args:
         declared: the configs whose parameters the function takes.
+        defaults: defaults by name that are the function's own.
+
+    Returns:
+        a decorator of functions.
     """
-    parameters = [one for config in declared for one in config.parameters()]
+    parameters = [
+        one._replace(default=defaults.get(one.name, one.default))
+        for config in declared
+        for one in config.parameters()
+    ]
 
     def decorate(function: Function) -> Function:
         signature = inspect.signature(function)
@@ -193,8 +204,9 @@ def takes(*declared: type[Config]) -> Callable[[Function], Function]:
 
         @functools.wraps(function)
         def checked(*args: Any, **named: Any) -> Any:
-            signature.bind(*args, **named)
-            return function(*args, **named)
+            bound = signature.bind(*args, **named)
+            bound.apply_defaults()
+            return function(*bound.args, **bound.kwargs)
 
         lines = "\n".join(f"\\g<1>{one.name}: {_sentence(one)}" for one in parameters)
         checked.__doc__ = re.sub(r"( +)\*\*options: .*", lines, function.__doc__ or "")

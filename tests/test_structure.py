@@ -52,6 +52,7 @@ TIDY = [
     "promerge_core/masks",
     "promerge_core/profile",
     "promerge_core/refinement",
+    "promerge_core/runs",
     "promerge_core/stages",
 ]
 """Folders whose modules keep to the sizes, have their tests, and say what their functions take."""

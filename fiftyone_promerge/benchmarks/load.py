@@ -65,9 +65,20 @@ def load_benchmark(
             for sa1b also a folder of SA-1B's own files.
         dataset_name: name of the dataset; by default the benchmark's.
 
+    Returns:
+        the dataset, which is not persistent.
+
     Raises:
         BenchmarkError: the name is not known, the dataset exists, or files are missing.
         CocoError: something in the annotation file is wrong.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> dataset = fop.load_benchmark(
+        ...     "coco2017", images_dir="val2017", annotations="instances_val2017.json"
+        ... )
+        >>> len(dataset), dataset.first().ground_truth.detections[0].category
+        (2, 'cat')
     """
     if name not in BENCHMARKS:
         raise BenchmarkError(f"There is no benchmark '{name}': choose from {', '.join(BENCHMARKS)}")
@@ -160,7 +171,7 @@ def _add_images(
             file_name = _safe_name(image, source.path)
             path = _find(folders, file_name)
             text = file_name.encode(errors="backslashreplace").decode()
-            # The database holds only text: a file whose name is none cannot be in it.
+            # The database holds only text: a file whose name is not text cannot be in it.
             if path is None or text != file_name:
                 missing.append(text)
                 continue

@@ -39,6 +39,10 @@ def annotation_to_detection(annotation: dict[str, Any], size: ImageSize) -> fo.D
             and `id` where it has them.
         size: the image's.
 
+    Returns:
+        the label; beside what FiftyOne needs it has COCO's own `coco_bbox`, `area`, `iscrowd` and
+        `coco_id` where the annotation has them.
+
     Raises:
         CocoError: neither mask nor box, an RLE of another size than its image, a negative box, a
             score that is not a finite number.
@@ -134,7 +138,12 @@ class LabelWriter:
             self._write()
 
     def add(self, sample_id: str, detection: fo.Detection) -> None:
-        """Appends a detection to a sample."""
+        """Appends a detection to a sample.
+
+        Args:
+            sample_id: the sample's id in the database.
+            detection: the label, as `annotation_to_detection` gives it.
+        """
         self._waiting[sample_id].append(detection.to_dict())
         self._count += 1
         if self._count == _LABELS_PER_WRITE:
@@ -154,7 +163,7 @@ class LabelWriter:
 
 
 class UniqueIds:
-    """Notices an id that comes twice, in 8 bytes an id.
+    """Notices an id that comes twice, in 8 bytes per id.
 
     Args:
         what: what the ids are of, for the error message.
@@ -204,6 +213,16 @@ def import_coco(
 
     Raises:
         CocoError: the field exists already, or something in the file is wrong.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> photos.apply_model(fop.load_model("embedded", image_size=240), label_field="promerge")
+        >>> fop.export_coco(photos, "promerge", "masks.json")
+        5
+        >>> fop.import_coco(photos, "imported", "masks.json")
+        {'labels': 5, 'unknown_images': 0}
     """
     dataset = root_dataset(samples)
     if dataset.has_field(field):

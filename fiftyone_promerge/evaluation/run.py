@@ -7,45 +7,34 @@ stored as one of FiftyOne's COCO runs: it loads where this package is not instal
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.collections as foc
 import fiftyone.core.utils as fou
 import fiftyone.utils.eval.coco as fouc
-from bson import ObjectId
 from pycocotools.cocoeval import COCOeval
-from pymongo import UpdateOne
 
 from fiftyone_promerge.coco.annotations import (
     IMAGE_ID_FIELD,
-    annotation_area,
     batches,
     check_detections_field,
     compute_sizes,
-    computed_area,
     read_annotations,
 )
 from fiftyone_promerge.fiftyone_internals import write_samples
 from fiftyone_promerge.labels import LABEL
 from promerge_core import PromergeError
 
+from .matching import ALL_AREAS, MAX_DETECTIONS, ImageOutcome, IouType, accumulate
+
 METHOD = "pycocotools"
 """Our name among FiftyOne's detection evaluation methods."""
 
 METRICS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]
 """The 12 numbers in the order of `COCOeval.stats`; -1 where there is no such ground truth."""
-
-IouType = Literal["segm", "bbox"]
-
-_KEY = (1, 1)  # pycocotools' (image id, category id); one image and one class at a time
-_MAX_DETECTIONS = 100
-_IOU_50 = 0
-_ALL_AREAS = 0
 
 
 class EvaluationError(PromergeError):
@@ -64,7 +53,7 @@ def evaluate(
 
     All labels count as one class. Crowds are ignored as COCO ignores them. Images are taken in
     ascending order of their field `coco_id` where they have one, else in the samples' order: with
-    tied scores AP depends on it. At most 100 predictions an image count. Of the ground truth,
+    tied scores AP depends on it. At most 100 predictions per image count. Of the ground truth,
     COCO's own boxes and areas are used where the labels have them (`coco_bbox`, `area`).
 
     Each label gets `{eval_key}` ("tp", "fp" or "fn" at IoU 0.5), `{eval_key}_id` and
@@ -88,6 +77,17 @@ def evaluate(
         EvaluationError: a label lacks a mask, a prediction lacks a finite confidence, or both
             fields are the same.
         CocoError: a field is not one of detections, or an image's size is unknown.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> for method in ("promerge", "maskcut"):
+        ...     model = fop.load_model("embedded", method, image_size=240)
+        ...     photos.apply_model(model, label_field=method)
+        >>> results = fop.evaluate(photos, "promerge", gt_field="maskcut")
+        >>> round(results.metrics()["AP50"], 2)
+        0.4
     """
     if iou_type not in ("segm", "bbox"):
         raise EvaluationError(f"iou_type is '{iou_type}': choose 'segm' (masks) or 'bbox' (boxes)")
@@ -105,7 +105,17 @@ def evaluate(
 
 
 def check_fields(samples: foc.SampleCollection, pred_field: str, gt_field: str) -> None:
-    """Raises EvaluationError or CocoError where the fields cannot be compared."""
+    """Checks that two fields can be compared.
+
+    Args:
+        samples: a dataset or view of images.
+        pred_field: the field of predictions.
+        gt_field: the field of ground truth.
+
+    Raises:
+        EvaluationError: both are the same.
+        CocoError: a field is not one of detections.
+    """
     for field in (pred_field, gt_field):
         check_detections_field(samples, field)
     if pred_field == gt_field:
@@ -125,7 +135,7 @@ class PycocotoolsEvaluationConfig(fouc.COCOEvaluationConfig):
     def __init__(
         self, pred_field: str, gt_field: str, use_masks: bool = False, **kwargs: Any
     ) -> None:
-        fixed = {"iou": 0.5, "classwise": False, "compute_mAP": True, "max_preds": _MAX_DETECTIONS}
+        fixed = {"iou": 0.5, "classwise": False, "compute_mAP": True, "max_preds": MAX_DETECTIONS}
         super().__init__(pred_field, gt_field, use_masks=use_masks, **(kwargs | fixed))
 
     @property
@@ -143,12 +153,12 @@ class PycocotoolsEvaluation(fouc.COCOEvaluation):
     """COCO evaluation by pycocotools; see `evaluate`."""
 
     def validate_run(self, samples: foc.SampleCollection, key: str, overwrite: bool = True) -> None:
-        """Checks that `key` is free, or holds a COCO run of the same fields."""
+        """See `fiftyone.core.runs.BaseRun`: `key` is free, or a COCO run's of the same fields."""
         stored = fouc.COCOEvaluationConfig.from_dict(self.config.serialize())
         fouc.COCOEvaluation(stored).validate_run(samples, key, overwrite=overwrite)
 
     def evaluate(self, sample_or_frame: Any, eval_key: str | None = None) -> list[Any]:
-        """Nothing: `generate_results` evaluates all samples in bulk."""
+        """See `fiftyone.utils.eval.coco.COCOEvaluation`; `generate_results` does all in bulk."""
         return []
 
     def generate_results(
@@ -160,19 +170,23 @@ class PycocotoolsEvaluation(fouc.COCOEvaluation):
         missing: str | None = None,
         progress: bool | Callable[[Any], None] | None = None,
     ) -> fouc.COCODetectionResults:
-        """Matches all images, writes the outcome to their labels and counts AP and AR."""
+        """See `fiftyone.utils.eval.coco.COCOEvaluation`; here it also matches the images.
+
+        `matches` and `classes` are not read. The outcome is written to the labels where there is
+        an `eval_key`.
+        """
         compute_sizes(samples, progress)
         images: list[list[dict[str, Any] | None]] = []
         matches = []
         with fou.ProgressBar(total=len(samples), progress=progress) as bar:
             for batch in batches(samples):
                 outcomes = list(self._match_batch(batch))
-                images += [_without_ids(outcome.image) for outcome in outcomes]
+                images += [outcome.counts() for outcome in outcomes]
                 matches += [match for outcome in outcomes for match in outcome.matches]
                 if eval_key is not None:
                     self._write(batch, outcomes, eval_key)
                 bar.update(len(outcomes))
-        coco_eval = _accumulate([images[i] for i in _coco_order(samples)], self.iou_type)
+        coco_eval = accumulate([images[i] for i in _coco_order(samples)], self.iou_type)
         return self._results(samples, coco_eval, matches, eval_key, missing)
 
     @property
@@ -209,7 +223,6 @@ class PycocotoolsEvaluation(fouc.COCOEvaluation):
     def _write(
         self, batch: foc.SampleCollection, outcomes: list[ImageOutcome], eval_key: str
     ) -> None:
-        """One update an image; six `set_values` take twenty times as long."""
         paths = [f"{field}.detections" for field in (self.config.gt_field, self.config.pred_field)]
         updates = {
             sample_id: outcome.update(sample_id, paths, eval_key)
@@ -226,7 +239,7 @@ class PycocotoolsEvaluation(fouc.COCOEvaluation):
         missing: str | None,
     ) -> fouc.COCODetectionResults:
         precision, recall, scores = (
-            coco_eval.eval[name][..., 0, _ALL_AREAS, -1]
+            coco_eval.eval[name][..., 0, ALL_AREAS, -1]
             for name in ("precision", "recall", "scores")
         )
         return fouc.COCODetectionResults(
@@ -246,75 +259,6 @@ class PycocotoolsEvaluation(fouc.COCOEvaluation):
         )
 
 
-class ImageOutcome:
-    """What pycocotools says of one image.
-
-    Args:
-        truth: the ground truth as `read_annotations` gives it.
-        predictions: the predictions, likewise.
-        iou_type: `segm` or `bbox`.
-
-    Attributes:
-        image: pycocotools' evaluation of the image for each area range, or None for an image
-            without labels.
-        matches: FiftyOne's (truth label, predicted label, IoU, confidence, truth id, predicted
-            id) at IoU 0.5; None for what is not there.
-    """
-
-    def __init__(
-        self, truth: list[dict[str, Any]], predictions: list[dict[str, Any]], iou_type: IouType
-    ) -> None:
-        for label in truth:
-            label |= {"area": annotation_area(label), "ignore": label["iscrowd"]}
-        for label in predictions:
-            label["area"] = computed_area(label)
-        evaluator = _evaluator(iou_type)
-        evaluator._gts[_KEY], evaluator._dts[_KEY] = truth, predictions
-        ious = evaluator.computeIoU(*_KEY)
-        evaluator.ious = {_KEY: ious}
-        self.image = [
-            evaluator.evaluateImg(*_KEY, area, _MAX_DETECTIONS) for area in evaluator.params.areaRng
-        ]
-        self._labels = (truth, predictions)
-        self.matches = list(self._pairs(self.image[_ALL_AREAS], ious))
-
-    def _pairs(self, image: dict[str, Any] | None, ious: Any) -> Iterator[tuple[Any, ...]]:
-        if image is None:
-            return
-        truth, predictions = ({label["id"]: label for label in side} for side in self._labels)
-        ignored = image["dtIgnore"][_IOU_50]
-        for row, (prediction_id, truth_id) in enumerate(
-            zip(image["dtIds"], image["dtMatches"][_IOU_50].astype(int), strict=True)
-        ):
-            prediction = predictions[prediction_id]
-            score, label_id = prediction["score"], prediction["label_id"]
-            if truth_id and not ignored[row]:
-                iou = float(ious[row, truth_id - 1])
-                yield LABEL, LABEL, iou, score, truth[truth_id]["label_id"], label_id
-            elif not truth_id:
-                yield None, LABEL, None, score, None, label_id
-        for truth_id, matched, crowd in zip(
-            image["gtIds"], image["gtMatches"][_IOU_50], image["gtIgnore"], strict=True
-        ):
-            if not matched and not crowd:
-                yield LABEL, None, None, None, truth[truth_id]["label_id"], None
-
-    def update(self, sample_id: str, paths: list[str], eval_key: str) -> UpdateOne:
-        """The write of the outcome to the sample and its labels (ground truth, predictions)."""
-        values: dict[str, Any] = {f"{eval_key}_{name}": 0 for name in ("tp", "fp", "fn")}
-        filters: list[Mapping[str, Any]] = []
-        for _, _, iou, _, *ids in self.matches:
-            status = "fn" if ids[1] is None else "fp" if ids[0] is None else "tp"
-            values[f"{eval_key}_{status}"] += 1
-            for path, label_id, other_id in zip(paths, ids, reversed(ids), strict=True):
-                if label_id is not None:
-                    name = f"label{len(filters)}"
-                    filters.append({f"{name}._id": ObjectId(label_id)})
-                    label = f"{path}.$[{name}].{eval_key}"
-                    values |= {label: status, f"{label}_id": other_id or "", f"{label}_iou": iou}
-        return UpdateOne({"_id": ObjectId(sample_id)}, {"$set": values}, array_filters=filters)
-
-
 def _check_masks(
     batch: foc.SampleCollection, field: str, images: list[list[dict[str, Any]]]
 ) -> None:
@@ -325,45 +269,12 @@ def _check_masks(
             )
 
 
-def _evaluator(iou_type: IouType) -> COCOeval:
-    evaluator = COCOeval(iouType=iou_type)
-    evaluator.params.catIds = [1]
-    return evaluator
-
-
-def _without_ids(image: list[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
-    """What `COCOeval.accumulate` reads of an image, an eighth of its memory."""
-    return [
-        area
-        and {
-            "dtScores": area["dtScores"],
-            "dtMatches": area["dtMatches"].astype(bool),
-            "dtIgnore": area["dtIgnore"],
-            "gtIgnore": area["gtIgnore"].astype(bool),
-        }
-        for area in image
-    ]
-
-
 def _coco_order(samples: foc.SampleCollection) -> list[int]:
     """Positions of the samples by ascending COCO id; those without one come last, in order."""
     if not samples.has_field(IMAGE_ID_FIELD):
         return list(range(len(samples)))
     ids = samples.values(IMAGE_ID_FIELD)
     return sorted(range(len(ids)), key=lambda i: (ids[i] is None, ids[i] or 0))
-
-
-def _accumulate(images: list[list[dict[str, Any] | None]], iou_type: IouType) -> COCOeval:
-    """Precision, recall and the 12 numbers over all images, in the order given."""
-    evaluator = _evaluator(iou_type)
-    evaluator.params.imgIds = list(range(len(images)))
-    evaluator._paramsEval = evaluator.params
-    areas = range(len(evaluator.params.areaRng))
-    evaluator.evalImgs = [image[area] for area in areas for image in images]
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
-        evaluator.accumulate()
-        evaluator.summarize()
-    return evaluator
 
 
 def _custom_metrics(coco_eval: COCOeval) -> dict[str, dict[str, Any]]:

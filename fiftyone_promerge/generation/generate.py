@@ -16,6 +16,8 @@ from fiftyone_promerge.fiftyone_internals import is_generated, root_dataset
 from fiftyone_promerge.models.mask_model import MaskModel
 from fiftyone_promerge.provenance import flatten_record, recorded_parameters
 from promerge_core import PromergeError, Summary
+from promerge_core.options import RunOptions
+from promerge_core.parameters import takes
 
 from .writing import MaskWriter
 
@@ -24,32 +26,29 @@ class FieldError(PromergeError):
     """A label field cannot hold the masks; the message says why and what to do."""
 
 
+@takes(RunOptions, num_workers=None)
 def generate_masks(
     samples: foc.SampleCollection,
     model: MaskModel,
     label_field: str = "promerge",
     *,
-    batch_size: int = 8,
-    num_workers: int | None = None,
-    overwrite: bool = False,
     masks_dir: str | Path | None = None,
     progress: bool | Callable[..., None] | None = None,
+    **options: Any,
 ) -> Summary:
     """Writes masks into a field of a dataset or view, and resumes where an earlier run stopped.
 
     Samples that have the field already are left alone, unless another sample of their batch lacks
     it: a batch is always computed whole, so a run that was stopped and resumed gives the same
-    masks as an undisturbed one.
+    masks as an undisturbed one. Without `num_workers`, FiftyOne decides how many there are.
 
     Args:
         samples: an image dataset or view.
         model: makes the masks.
         label_field: the field to write.
-        batch_size: images in a batch of the backbone.
-        num_workers: processes that read images; None is FiftyOne's default.
-        overwrite: do all samples anew, whatever the field holds.
         masks_dir: write masks as PNG files there instead of into the database.
         progress: as in `apply_model`.
+        **options: see `promerge_core.options.RunOptions`.
 
     Returns:
         what was done; an image that was left alone is not counted.
@@ -58,38 +57,33 @@ def generate_masks(
         FieldError: the field is reserved or of another type, or holds masks that were made with
             other parameters.
         PromergeError: the model fails, as with broken weights; what was done is kept.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> model = fop.load_model("embedded", image_size=240)
+        >>> summary = fop.generate_masks(photos, model, label_field="promerge")
+        >>> summary.images, summary.masks
+        (2, 5)
     """
     check_label_field(samples, label_field)
-    todo = samples
-    if samples.has_field(label_field):
-        if overwrite:
-            # First, so that a run which is stopped leaves no masks of two kinds in the field.
-            samples.clear_sample_field(label_field)
-        else:
-            check_same_parameters(samples, model.record(), label_field)
-            todo = _unfinished_batches(samples, label_field, batch_size)
+    todo = _todo(samples, model, label_field, options)
     if len(todo) == 0:
         return Summary()
-    # Images that cannot be read are skipped; any other failure would be that of every image.
-    model.skip_unreadable = True
     whole_images = samples.media_type == fomm.IMAGE and not is_generated(samples)
     to_database = whole_images and masks_dir is None
-    writer = (
-        MaskWriter(root_dataset(samples), label_field) if to_database else contextlib.nullcontext()
-    )
-    with writer as model.writer:
-        try:
-            todo.apply_model(
-                model,
-                skip_failures=False,
-                label_field=label_field,
-                batch_size=batch_size,
-                num_workers=num_workers,
-                output_dir=None if masks_dir is None else str(masks_dir),
-                progress=progress,
-            )
-        finally:
-            model.writer = None
+    writer = MaskWriter(root_dataset(samples), label_field) if to_database else None
+    with writer or contextlib.nullcontext(), model.run_with(writer, options):
+        todo.apply_model(
+            model,
+            skip_failures=False,
+            label_field=label_field,
+            batch_size=options["batch_size"],
+            num_workers=options["num_workers"],
+            output_dir=None if masks_dir is None else str(masks_dir),
+            progress=progress,
+        )
     return model.summary
 
 
@@ -137,10 +131,18 @@ def check_same_parameters(
             )
 
 
-def _unfinished_batches(
-    samples: foc.SampleCollection, label_field: str, batch_size: int
+def _todo(
+    samples: foc.SampleCollection, model: MaskModel, label_field: str, options: dict[str, Any]
 ) -> foc.SampleCollection:
     """The samples of every batch in which at least one sample lacks the field."""
+    if not samples.has_field(label_field):
+        return samples
+    if options["overwrite"]:
+        # First, so that a run which is stopped leaves no masks of two kinds in the field.
+        samples.clear_sample_field(label_field)
+        return samples
+    check_same_parameters(samples, model.record(), label_field)
+    batch_size = options["batch_size"]
     ids = samples.values("id")
     done = set(samples.exists(label_field).values("id"))
     todo: list[Any] = []

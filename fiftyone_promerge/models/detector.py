@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,10 +29,17 @@ class DetectorModel(MaskModel):
     Args:
         detector: makes the masks.
         checkpoint: the file it was loaded from, for the record.
+        options: options of the run, for the record.
     """
 
-    def __init__(self, detector: Detector, checkpoint: Path) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        checkpoint: Path,
+        options: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         super().__init__()
+        self.options = options
         self.detector = detector
         self.checkpoint = checkpoint
         self.prepare = prepare_pixels
@@ -67,10 +76,23 @@ def load_detector(checkpoint: str | Path, device: str = "auto") -> DetectorModel
             `.pth` or `.pkl`, which needs detectron2.
         device: `auto` (cuda, else cpu), or a torch device.
 
+    Returns:
+        a FiftyOne model: `dataset.apply_model(model, label_field)`.
+
     Raises:
         PromergeError: the file cannot be read, or holds something to be executed, or does not fit
             its architecture.
         MissingExtraError: the library of its engine is not installed.
         BackboneError: this machine has no such device.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> detector = fop.load_detector("run/round_0/detector.pt")
+        >>> photos.apply_model(detector, label_field="promerge_plus", batch_size=8)
+        >>> photos.has_field("promerge_plus")
+        True
     """
-    return DetectorModel(load(checkpoint, resolve_device(device)), Path(checkpoint).resolve())
+    detector = load(checkpoint, resolve_device(device))
+    return DetectorModel(detector, Path(checkpoint).resolve(), {"device": str(device)})

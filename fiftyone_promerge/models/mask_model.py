@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import fiftyone as fo
 import fiftyone.core.models as fom
@@ -17,7 +18,6 @@ from fiftyone_promerge.fiftyone_internals import (
     current_apply_model_call,
     root_dataset,
 )
-from fiftyone_promerge.generation.writing import MaskWriter
 from fiftyone_promerge.labels import masks_to_detections, move_into_box
 from fiftyone_promerge.provenance import record_run
 from promerge_core import ImageError, ImageMasks, SkippedImage, Summary, open_image
@@ -92,6 +92,13 @@ class LoadImage(fout.GetItem):
         return LoadedImage(self._prepare(image.crop((left, top, right, bottom))), box)
 
 
+class Writer(Protocol):
+    """Takes masks off a model's hands, so that they do not become labels first."""
+
+    def write(self, masks: Mapping[str, ImageMasks]) -> None:
+        """Writes the masks of whole images, given by the ids of their samples."""
+
+
 class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModelMixin, abc.ABC):
     """Instance masks for every image of a FiftyOne dataset, view or video.
 
@@ -106,6 +113,7 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
         skip_unreadable: whether an image that cannot be read is skipped; None is as `apply_model`
             skips failures.
         writer: writes the masks of whole images, which then get no labels from `apply_model`.
+        options: options of the run, for its record: the device and others by their names.
         summary: what the last `apply_model` did: images, masks, reasons, skipped images.
     """
 
@@ -114,7 +122,8 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
     def __init__(self) -> None:
         super().__init__()
         self.skip_unreadable: bool | None = None
-        self.writer: MaskWriter | None = None
+        self.writer: Writer | None = None
+        self.options: Mapping[str, Any] = {}
         self.summary = Summary()
         self.preprocess = True
         self._call: ApplyModelCall | None = None
@@ -187,18 +196,36 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
             field_mapping = {**(field_mapping or {}), "patch": field}
         return LoadImage(self.prepare, skip, field_mapping, patches=field is not None)
 
+    @contextlib.contextmanager
+    def run_with(self, writer: Writer | None, options: Mapping[str, Any]) -> Iterator[None]:
+        """Inside, images that cannot be read are skipped, whatever `apply_model` is told.
+
+        It can then be told to skip no other failure, which would be that of every image.
+
+        Args:
+            writer: writes the masks of whole images; None leaves them to `apply_model`.
+            options: options of the run, for its record, beside the model's own.
+        """
+        before = self.skip_unreadable, self.writer, self.options
+        self.skip_unreadable, self.writer = True, writer
+        self.options = {**self.options, **options}
+        try:
+            yield
+        finally:
+            self.skip_unreadable, self.writer, self.options = before
+
     def __enter__(self) -> MaskModel:
         self._call = current_apply_model_call()
         self._patched: set[str] = set()
         self.summary = Summary()
         if self._call is not None:
             # At once, so that a run which is killed can be resumed; again at the end.
-            record_run(self._call, self.record(), self.summary)
+            record_run(self._call, self.record(), self.summary, self.options)
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._call is not None:
-            record_run(self._call, self.record(), self.summary)
+            record_run(self._call, self.record(), self.summary, self.options)
         self._call = None
 
     def predict(self, arg: Any, sample: fo.Sample | None = None) -> fo.Detections | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fiftyone_promerge.provenance import run_record
@@ -22,12 +24,18 @@ class ProMergeModel(MaskModel):
         generator: makes the masks.
         name: the method's name.
         weights: the weights file, for the record.
+        options: options of the run, for the record.
     """
 
     def __init__(
-        self, generator: MaskGenerator, name: str = "promerge", weights: str | None = None
+        self,
+        generator: MaskGenerator,
+        name: str = "promerge",
+        weights: str | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__()
+        self.options = options
         self.generator = generator
         self.name = name
         self.weights = weights
@@ -72,11 +80,24 @@ def load_model(
         **config: parameters of the method, see `promerge_core.ProMergeConfig` and
             `promerge_core.MaskCutConfig`.
 
+    Returns:
+        a FiftyOne model, also for `generate_masks`.
+
     Raises:
         ConfigError: the method or a parameter is unknown, or a parameter is out of its range.
         BackboneError: see `promerge_core.load_backbone`.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> model = fop.load_model("embedded", image_size=240, affinity_threshold=0.3)
+        >>> photos.apply_model(model, label_field="promerge", batch_size=8)
+        >>> photos.count("promerge.detections")
+        5
     """
     parameters = method_config(method, config)
     loaded = load_backbone(backbone, device=device, dtype=dtype, weights=weights)
     generator = METHODS[method].load()(loaded, parameters)
-    return ProMergeModel(generator, method, None if weights is None else str(weights))
+    options = {"device": str(device), "dtype": dtype}
+    return ProMergeModel(generator, method, None if weights is None else str(weights), options)

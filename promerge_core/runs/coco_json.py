@@ -28,7 +28,7 @@ def image_row(image_id: int, file_name: str, masks: ImageMasks) -> ImageRow:
 
     Args:
         image_id: COCO image id.
-        file_name: how the image is called in the run.
+        file_name: the image's name in the run.
         masks: what was found in it.
 
     Returns:
@@ -59,7 +59,7 @@ def skipped_row(image_id: int, file_name: str, why: str) -> ImageRow:
 
     Args:
         image_id: COCO image id.
-        file_name: how the image is called in the run.
+        file_name: the image's name in the run.
         why: why it cannot be read, in one sentence.
 
     Returns:
@@ -91,7 +91,7 @@ def write_coco(
         output: the file to write; if anything fails, it stays as it was.
         run: what made the rows, for the `info` of a dataset.
         rows: gives the rows from the first on at each call, in the same order.
-        kind: as of `write_json`.
+        kind: as for `write_json`.
 
     Returns:
         counts over all rows.

@@ -24,14 +24,15 @@ class CocoRun:
     """Segments images batch by batch and writes their masks as one COCO json.
 
     Each finished batch is one line of a journal beside the output. A run that is stopped loses at
-    most the batch it was in; the next one goes on behind it, with the same batches, and ends with
-    the same file as an undisturbed run. The journal is removed when the output is complete.
+    most the batch it was in; the next one continues after the journal's last line, with the same
+    batches, and ends with the same file as an undisturbed run. The journal is removed when the
+    output is complete.
 
     Args:
         generator: makes the masks.
         entries: the images, in the order of the run.
         output: the json to write.
-        settings: what else decides the result (backbone, weights, ...), for the record.
+        settings: what else decides the result (backbone, weights, ...), for the `info` of the json.
         batch_size: images in a batch of the backbone.
 
     Raises:
@@ -103,7 +104,7 @@ class CocoRun:
         except OSError as error:
             raise RunError(
                 f"{error.filename or self._output} cannot be written: {error.strerror}; "
-                f"what was done is kept, and the same run goes on from there"
+                f"what was done is kept, and the same run continues from there"
             ) from error
         self._journal.unlink()
         if not summary.images:
@@ -138,7 +139,7 @@ class CocoRun:
         return summary
 
     def _batches_done(self) -> int:
-        """Number of batches in the journal, which is cut behind its last whole line."""
+        """Number of batches in the journal, which is cut off after its last whole line."""
         if not self._journal.exists():
             return 0
         content = self._journal.read_bytes()

@@ -48,10 +48,10 @@ class RayRun:
         entries: the images, in the order of the run.
         settings: how to build the generator.
         batch_size: images in a batch of the backbone.
-        shard_size: images in a shard: what is lost with a worker, and what Ray moves at once.
+        shard_size: images per shard: what is lost with a worker, and what Ray moves at once.
 
     Raises:
-        RunError: the shard size is no multiple of the batch size, or an image's name is no text.
+        RunError: the shard size is no multiple of the batch size, or an image's name is not text.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class RayRun:
     def _pipeline(
         self, missing: Sequence[int], size: int, device: str, concurrency: int, num_gpus: float
     ) -> ray.data.Dataset:
-        """Reads, segments and writes the missing shards when it is consumed; one row a shard.
+        """Reads, segments and writes the missing shards when it is consumed; one row per shard.
 
         Without GPUs an actor and its reader share a core, so that actors on all cores leave room
         for reading; with GPUs all cores are the readers'.
@@ -166,7 +166,7 @@ def _image_table(entries: Sequence[ImageEntry]) -> pa.Table:
         names = pa.array([entry.file_name for entry in entries], pa.string())
     except UnicodeEncodeError as error:
         raise RunError(
-            f"the name {error.object!r} of an image is no text, and Parquet holds only text; "
+            f"the name {error.object!r} of an image is not text, and Parquet holds only text; "
             f"rename the file"
         ) from error
     return pa.table(
@@ -228,8 +228,8 @@ def _consume(shards: ray.data.Dataset, progress: Callable[[int], object] | None)
                 progress(row["images"])
     except ray.exceptions.RayError as error:
         raise RunError(
-            f"the run stopped: {_reason(error)}; what was done is kept, and the same command goes "
-            f"on from there"
+            f"the run stopped: {_reason(error)}; what was done is kept, and the same command "
+            f"continues from there"
         ) from error
 
 

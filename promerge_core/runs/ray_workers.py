@@ -44,12 +44,12 @@ class GeneratorSettings:
     """How a worker builds its generator.
 
     Attributes:
-        method: see `promerge_core.registry.METHODS`.
+        method: a name in `promerge_core.registry.METHODS`.
         config: the parameters of the method.
-        backbone: see `load_backbone`, as for the others.
-        weights: a file that every machine can read, or None.
+        backbone: as `load_backbone` takes it.
+        weights: a file that every machine can read; None for the backbone's own.
         weights_digest: what identifies the content of that file, or None.
-        dtype: number type of the backbone.
+        dtype: number type of the backbone, as `load_backbone` takes it.
     """
 
     method: str

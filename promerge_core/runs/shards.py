@@ -61,7 +61,7 @@ class ShardFolder:
     from the names of the files alone. A file is written under another name and then moved: what
     has a shard's name is whole. Writing a shard again replaces it by the same content.
 
-    - `run.json` says what the run is: its settings, where its images lie and how many they are.
+    - `run.json` says what the run is: its settings, where its images are and how many there are.
     - `shard-000000.parquet` and so on hold the rows; see `SCHEMA`.
     - `index.json` is there when all shards are: what the run did, and what each shard holds.
 
@@ -77,7 +77,7 @@ class ShardFolder:
         self._filesystem, self._path = open_location(location)
 
     def begin(self, run: dict[str, Any], root: str, images: int) -> None:
-        """Makes the folder the run's own, whether the run is new or goes on.
+        """Makes the folder the run's own, whether the run is new or resumed.
 
         Args:
             run: what decides the masks, ready for JSON; `shard_size` is the images of a shard.
@@ -151,7 +151,11 @@ class ShardFolder:
         """The rows of all images in the run's order, read as a stream.
 
         Args:
-            with_masks: without them, which is faster, the list `masks` is only as long as it was.
+            with_masks: whether to read the masks; without them, which is faster, `masks` is a list
+                of as many None.
+
+        Returns:
+            an iterator over the rows that were written; only a few files are held in memory.
 
         Raises:
             RunError: a shard is missing.

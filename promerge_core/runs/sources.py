@@ -16,7 +16,7 @@ from .coco_file import CocoFile
 
 
 class RunError(PromergeError):
-    """A run cannot start or go on; the message says why and what to do."""
+    """A run cannot start or continue; the message says why and what to do."""
 
 
 class ImageEntry(NamedTuple):
@@ -24,7 +24,7 @@ class ImageEntry(NamedTuple):
 
     Attributes:
         id: COCO image id.
-        file_name: how the image is called in the json.
+        file_name: the image's name in the json.
         path: where its file is.
     """
 
@@ -34,7 +34,7 @@ class ImageEntry(NamedTuple):
 
 
 def is_url(location: str) -> bool:
-    """Whether a location is a URL and no local path."""
+    """Whether a location is a URL and not a local path."""
     return "://" in location
 
 
@@ -98,6 +98,6 @@ def digest_entries(entries: Sequence[ImageEntry]) -> str:
     """What identifies the images of a run: their ids and names, in order."""
     digest = hashlib.sha256()
     for entry in entries:
-        # A file's name may be bytes that are no text.
+        # A file's name may be bytes that are not text.
         digest.update(f"{entry.id}\t{entry.file_name}\n".encode(errors="surrogatepass"))
     return digest.hexdigest()

@@ -65,8 +65,8 @@ def test_the_call_of_apply_model_is_found_from_inside_a_model(internals, dataset
     (call,) = calls
     assert call.samples.values("id") == view.values("id")
     assert (call.label_field, call.skip_failures) == ("masks", False)
-    assert call.options.items() >= {"batch_size": 3, "num_workers": 0}.items()
-    assert call.options.keys().isdisjoint(call._fields)
+    assert call.arguments.items() >= {"batch_size": 3, "num_workers": 0}.items()
+    assert call.arguments.keys().isdisjoint(call._fields)
     assert internals.current_apply_model_call() is None
 
 

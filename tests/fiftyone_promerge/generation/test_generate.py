@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from promerge_core.options import RunOptions
 
 PARAMETERS = {"image_size": 64, "seed_stride": 2}
 
@@ -224,6 +227,46 @@ def test_progress_is_told(dataset, small_model, generate):
     told = []
     generate(dataset, small_model, progress=lambda progress: told.append(progress.iteration))
     assert told[-1] == 6
+
+
+@pytest.mark.parametrize("skip_unreadable", [None, False, True])
+def test_the_callers_model_is_as_it_was_after_a_run(
+    dataset, small_model, generate, skip_unreadable
+):
+    small_model.skip_unreadable = skip_unreadable
+    before = dict(small_model.options)
+    generate(dataset.limit(2), small_model)
+
+    def fail(images):
+        raise RuntimeError("the model fails")
+
+    small_model.predict_prepared = fail
+    with pytest.raises(RuntimeError, match="the model fails"):
+        generate(dataset, small_model)
+    assert small_model.skip_unreadable is skip_unreadable
+    assert (small_model.writer, small_model.options) == (None, before)
+
+
+def test_a_model_skips_what_it_skipped_before_a_run(dataset, small_model, generate, broken):
+    import fiftyone as fo
+
+    from promerge_core import ImageError
+
+    dataset.add_sample(fo.Sample(filepath=broken))
+    assert len(generate(dataset, small_model).skipped) == 1
+    with pytest.raises(ImageError, match="not an image"):
+        dataset.apply_model(small_model, "again", num_workers=0, skip_failures=False)
+
+
+def test_every_run_option_is_taken_and_nothing_else(dataset, small_model):
+    import fiftyone_promerge as fop
+
+    parameters = inspect.signature(fop.generate_masks).parameters
+    declared = {one.name: one.default for one in RunOptions.parameters()}
+    found = {name: parameters[name].default for name in declared}
+    assert found == {**declared, "num_workers": None}
+    with pytest.raises(TypeError, match="batchsize"):
+        fop.generate_masks(dataset, small_model, batchsize=2)
 
 
 # What is refused ---------------------------------------------------------------------------------

@@ -5,38 +5,16 @@ from __future__ import annotations
 import json
 import multiprocessing
 import uuid
-from pathlib import Path
 
 import fsspec
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
-from promerge_core import ImageError, ProMerge, ProMergeConfig, load_backbone
-from promerge_core.runs.coco_json import skipped_row, summarise, write_coco
-from promerge_core.runs.shards import ShardFolder, is_shard_folder, shard_row
+from promerge_core.runs.coco_json import summarise, write_coco
+from promerge_core.runs.shards import ShardFolder, is_shard_folder
 from promerge_core.runs.sources import RunError
-from promerge_core.runs.storage import ImageStore, find_remote_images
 
 RUN = {"method": "promerge", "shard_size": 3}
-
-
-@pytest.fixture(scope="module")
-def rows(scene):
-    """Seven rows: of real masks, of an image without any, and of one that was not read."""
-    config = ProMergeConfig(image_size=64, seed_stride=2)
-    generator = ProMerge(load_backbone("embedded", "cpu"), config)
-    images = [scene(40 + 9 * number, 90 - 8 * number, number) for number in range(5)]
-    images.append(np.full((50, 60, 3), 80, np.uint8))
-    found = [
-        json.loads(json.dumps(shard_row(number, f"größe/{number}.png", masks)))
-        for number, masks in enumerate(generator.generate(images), 1)
-    ]
-    found.insert(4, skipped_row(99, "words.jpg", "words.jpg: not an image"))
-    assert sum(len(row.get("masks", ())) for row in found) > 3
-    assert any(row.get("reason") for row in found)
-    return found
 
 
 @pytest.fixture(params=["local", "url"])
@@ -188,60 +166,3 @@ def test_the_coco_json_of_shards_is_the_one_of_their_rows(tmp_path, rows):
     write_coco(tmp_path / "b.json", RUN, lambda: rows)
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert "facts" not in (tmp_path / "a.json").read_text()
-
-
-def test_results_have_neither_boxes_nor_areas(tmp_path, rows):
-    write_coco(tmp_path / "results.json", RUN, lambda: rows, "results")
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert len(results) == sum(len(row.get("masks", ())) for row in rows)
-    assert set(results[0]) == {"image_id", "category_id", "segmentation", "score"}
-
-
-# Images at URLs ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def bucket():
-    """A URL with two images, one of them below, and a text file."""
-    url = f"memory://{uuid.uuid4().hex}"
-    for name in ("b.PNG", "below/a.png"):
-        with fsspec.open(f"{url}/{name}", "wb") as file:
-            Image.fromarray(np.full((8, 9, 3), len(name), np.uint8)).save(file, "PNG")
-    with fsspec.open(f"{url}/notes.txt", "w") as file:
-        file.write("words")
-    return url
-
-
-def test_images_below_a_url_are_found_and_read(bucket):
-    entries = find_remote_images(bucket)
-    assert [(entry.id, entry.file_name) for entry in entries] == [(1, "b.PNG"), (2, "below/a.png")]
-    filesystem, root = fsspec.url_to_fs(bucket)
-    for entry in entries:
-        content = filesystem.cat_file(f"{root}/{entry.file_name}")
-        assert content.startswith(b"\x89PNG")
-        assert ImageStore(bucket).read(entry.file_name) == content
-
-
-def test_a_url_without_images_is_named():
-    with pytest.raises(RunError, match="memory://nowhere holds no image files"):
-        find_remote_images("memory://nowhere")
-
-
-@pytest.mark.parametrize("url", ["nonsense://a/b", "oss://bucket/a"])
-def test_a_url_that_cannot_be_opened_is_named(url):
-    with pytest.raises(RunError, match=f"{url} cannot be opened: "):
-        ImageStore(url)
-
-
-@pytest.mark.parametrize("name", ["none.png", "a\0b.png", "folder"])
-def test_a_file_that_is_not_there_is_an_image_error(tmp_path, name):
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(ImageError, match=r"no such file|a folder"):
-        ImageStore(str(tmp_path)).read(name)
-
-
-def test_links_are_followed_when_read(tmp_path):
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "elsewhere.png").write_bytes(b"content")
-    (tmp_path / "photos" / "a.png").symlink_to(tmp_path / "elsewhere.png")
-    assert ImageStore(str(Path(tmp_path, "photos"))).read("a.png") == b"content"
