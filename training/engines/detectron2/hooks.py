@@ -56,8 +56,7 @@ class Checkpointer(DetectionCheckpointer):
         except Exception as error:
             # A damaged file makes torch's reader fail in any way.
             raise CheckpointError(
-                f"{f} is damaged and training cannot go on from it; delete its folder to "
-                f"start again"
+                f"{f} is damaged and training cannot go on from it; delete its folder to restart"
             ) from error
 
 
