@@ -199,7 +199,7 @@ def test_a_broken_image_is_skipped_and_the_others_are_not(dataset, checkpoint, b
 
 def test_a_field_of_another_detector_is_not_mixed_with(dataset, checkpoint, one_thread, tmp_path):
     import fiftyone_promerge as fop
-    from fiftyone_promerge.generation.generate import FieldError
+    from fiftyone_promerge.fields import FieldError
 
     model = fop.load_detector(checkpoint, device="cpu")
     fop.generate_masks(dataset[:2], model, "found", num_workers=0)

@@ -130,7 +130,7 @@ def check(database):
 
 @pytest.fixture
 def field_error(database):
-    from fiftyone_promerge.generation.generate import FieldError
+    from fiftyone_promerge.fields import FieldError
 
     return FieldError
 
