@@ -60,8 +60,6 @@ def train(
         PromergeError: the options, records or weights cannot be used; the message says why.
     """
     folder, world = Path(output_dir).resolve(), World.current()
-    # Names and numbers are checked against the recipe, the engine and the machine.
-    options = TrainingOptions().to_dict() | options
     recipe, devices = find_recipe(options["recipe"]), options["devices"]
     architecture = choose_architecture(options["engine"], options["architecture"])
     find_engine(options["engine"])  # what it is built on may be missing
