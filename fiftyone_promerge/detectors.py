@@ -48,7 +48,7 @@ def train_detector(
 ) -> Path:
     """Trains a class-agnostic detector on the masks of a dataset or view.
 
-    A run that was stopped or killed goes on when it is called again with the same folder; the
+    A run that was stopped or killed continues when it is called again with the same folder; the
     images and masks are those it was begun with. Under torchrun, for several machines, every
     process calls it. The labels of a self-training round are written to the field
     `{label_field}_round{number}`, and the run is recorded in the dataset as
@@ -65,9 +65,10 @@ def train_detector(
         rounds: rounds of the recipe to do; None is all of them.
         weights: a ResNet-50 to begin with, such as DINO's; None downloads that, `random` needs
             none.
-        batch_size: images in a step, on all devices together; None follows the devices.
+        batch_size: images in a step, on all devices together; None is the recipe's number for
+            each device.
         devices: devices of this machine to train on.
-        num_workers: processes a device that read images.
+        num_workers: processes per device that read images.
         progress: is called after each iteration, and while labels for a next round are made,
             with the iterations done, those of all rounds, and the latest metrics by name. To
             stop, raise in it: the last checkpoint is written, and what it raised is raised here.
@@ -115,6 +116,9 @@ def view_records(samples: foc.SampleCollection, label_field: str) -> Iterator[Re
     Args:
         samples: images with metadata.
         label_field: a field of `fo.Detections`.
+
+    Returns:
+        one record per image, in the samples' order; one without labels has no masks.
 
     Raises:
         FieldError: a label has no mask.

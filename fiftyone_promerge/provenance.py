@@ -17,7 +17,17 @@ from .fiftyone_internals import ApplyModelCall, root_dataset
 
 
 def run_record(method: str, backbone: str, weights: str | None, config: Config) -> dict[str, Any]:
-    """What makes masks, ready for JSON: method, backbone, weights and parameters."""
+    """What makes masks, ready for JSON.
+
+    Args:
+        method: the method's name.
+        backbone: the backbone's name.
+        weights: the backbone's weights file, or None for the pretrained ones.
+        config: the parameters of the method.
+
+    Returns:
+        a dict of `method`, `backbone`, `weights` and, as a dict, `parameters`.
+    """
     return {
         "method": method,
         "backbone": backbone,
@@ -73,7 +83,15 @@ def package_version() -> str:
 
 
 def recorded_parameters(samples: foc.SampleCollection, label_field: str) -> dict[str, Any] | None:
-    """What made a field's masks, as `flatten_record` gives it; None without a record."""
+    """What made a field's masks.
+
+    Args:
+        samples: a dataset or view.
+        label_field: the field of the masks.
+
+    Returns:
+        as `flatten_record` gives it; None where the dataset has no record of the field.
+    """
     dataset = root_dataset(samples)
     if label_field not in dataset.list_runs():
         return None

@@ -30,6 +30,7 @@ from .sa1b import Sa1bFolder
 logger = logging.getLogger(__name__)
 
 GT_FIELD = "ground_truth"
+"""The field of the benchmark's own labels, named as FiftyOne's zoo names it."""
 
 
 class BenchmarkError(PromergeError):
@@ -68,6 +69,9 @@ def load_benchmark(
         annotations: the COCO file of `BENCHMARKS[name].annotations`, or another of these images;
             for sa1b also a folder of SA-1B's own files.
         dataset_name: name of the dataset; by default the benchmark's.
+
+    Returns:
+        the new dataset, which is not persistent.
 
     Raises:
         BenchmarkError: the name is not known, the dataset exists, or files are missing.

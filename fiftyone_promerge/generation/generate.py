@@ -87,7 +87,15 @@ def check_field_name(label_field: str) -> None:
 
 
 def check_label_field(samples: foc.SampleCollection, label_field: str) -> None:
-    """Raises FieldError where a field cannot hold detections."""
+    """Checks that a field can hold masks; one that does not exist yet can.
+
+    Args:
+        samples: a dataset or view.
+        label_field: the field's name.
+
+    Raises:
+        FieldError: no field can have that name, or the field holds something else.
+    """
     check_field_name(label_field)
     field = samples.get_field(label_field)
     if field is None:
@@ -104,7 +112,16 @@ def check_label_field(samples: foc.SampleCollection, label_field: str) -> None:
 def check_same_parameters(
     samples: foc.SampleCollection, record: dict[str, Any], label_field: str
 ) -> None:
-    """Raises FieldError where a field's masks were made otherwise than by a model's record."""
+    """Checks that a field's masks were made as a model's record says; options may differ.
+
+    Args:
+        samples: a dataset or view that has the field.
+        record: what the model is, as `run_record` gives it.
+        label_field: the field of the masks.
+
+    Raises:
+        FieldError: method, backbone, weights or a parameter differ, or labels were not made here.
+    """
     recorded = recorded_parameters(samples, label_field)
     current = flatten_record(record)
     if recorded is None:

@@ -76,6 +76,9 @@ def load_detector(checkpoint: str | Path, device: str = "auto") -> DetectorModel
             `.pth` or `.pkl`, which needs detectron2.
         device: `auto` (cuda, else cpu), or a torch device.
 
+    Returns:
+        the model.
+
     Raises:
         PromergeError: the file cannot be read, or holds something to be executed, or does not fit
             its architecture.

@@ -80,6 +80,9 @@ def load_model(
         **config: parameters of the method, see `promerge_core.ProMergeConfig` and
             `promerge_core.MaskCutConfig`.
 
+    Returns:
+        the model.
+
     Raises:
         ConfigError: the method or a parameter is unknown, or a parameter is out of its range.
         BackboneError: see `promerge_core.load_backbone`.
