@@ -8,11 +8,11 @@ from pathlib import Path
 
 import fiftyone as fo
 
-from fiftyone_promerge.cli.report import draw_masks
 from fiftyone_promerge.generation.generate import generate_masks
 from fiftyone_promerge.models.promerge import ProMergeModel
 from promerge_core import Summary, open_image
 
+from .drawing import draw_masks
 from .labels import detection_to_mask
 
 DATASET = "promerge-demo"

@@ -20,31 +20,27 @@ from fiftyone_promerge.generation.generate import FieldError
 from fiftyone_promerge.training import (
     Progress,
     Record,
+    TrainingOptions,
     World,
     label_records,
     mask_from_rle,
     train,
 )
+from promerge_core.parameters import takes
 
 from .fiftyone_internals import root_dataset
 from .labels import masks_to_detections
 from .provenance import package_version
 
 
+@takes(TrainingOptions)
 def train_detector(
     samples: foc.SampleCollection | None,
     label_field: str = "promerge",
     *,
     output_dir: str | Path,
-    engine: str = "torchvision",
-    recipe: str = "promerge_plus",
-    architecture: str | None = None,
-    rounds: int | None = None,
-    weights: str | Path | None = None,
-    batch_size: int | None = None,
-    devices: int = 1,
-    num_workers: int = 2,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Path:
     """Trains a class-agnostic detector on the masks of a dataset or view.
 
@@ -59,19 +55,10 @@ def train_detector(
             them, and others can pass None, so that they need no database.
         label_field: the field of `fo.Detections` to train on; `iscrowd` labels are ignored.
         output_dir: a folder of the run's own.
-        engine: `torchvision` or `detectron2`.
-        recipe: `promerge_plus`, `cutler` or `smoke`.
-        architecture: `mask_rcnn`, or with detectron2 also `cascade_mask_rcnn`.
-        rounds: rounds of the recipe to do; None is all of them.
-        weights: a ResNet-50 to begin with, such as DINO's; None downloads that, `random` needs
-            none.
-        batch_size: images in a step, on all devices together; None is the recipe's number for
-            each device.
-        devices: devices of this machine to train on.
-        num_workers: processes per device that read images.
         progress: is called after each iteration, and while labels for a next round are made,
             with the iterations done, those of all rounds, and the latest metrics by name. To
             stop, raise in it: the last checkpoint is written, and what it raised is raised here.
+        **options: see `TrainingOptions`.
 
     Returns:
         the checkpoint, for `load_detector`.
@@ -80,19 +67,21 @@ def train_detector(
         FieldError: no image has a mask, or a label has none.
         CocoError: the field is not one of detections, or an image's size is unknown.
         PromergeError: the settings cannot be used, or nothing can be written; see the message.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> photos.apply_model(fop.load_model("embedded", image_size=240), label_field="promerge")
+        >>> path = fop.train_detector(photos, output_dir="run", recipe="smoke", weights="random")
+        Recipe smoke for 2 images: ...
+        >>> path.name
+        'detector.pt'
     """
-    options: dict[str, Any] = {
-        "engine": engine,
-        "recipe": recipe,
-        "architecture": architecture,
-        "rounds": rounds,
-        "weights": None if weights is None else str(weights),
-        "batch_size": batch_size,
-        "devices": devices,
-    }
-    run = functools.partial(
-        train, output_dir=output_dir, num_workers=num_workers, progress=progress, **options
-    )
+    options = TrainingOptions().to_dict() | options
+    if options["weights"] is not None:
+        options["weights"] = str(options["weights"])
+    run = functools.partial(train, output_dir=output_dir, progress=progress, **options)
     if World.current().rank != 0:
         return run((), source={})
     if samples is None:

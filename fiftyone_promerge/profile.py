@@ -1,4 +1,4 @@
-"""What FiftyOne and its database cost an image, measured with masks that cost nothing."""
+"""What FiftyOne and its database cost per image, measured with masks that cost nothing."""
 
 from __future__ import annotations
 

@@ -82,20 +82,39 @@ def package_version() -> str:
         return "source"
 
 
-def recorded_parameters(samples: foc.SampleCollection, label_field: str) -> dict[str, Any] | None:
+def recorded_run(samples: foc.SampleCollection, label_field: str) -> dict[str, Any] | None:
     """What made a field's masks.
 
     Args:
         samples: a dataset or view.
-        label_field: the field of the masks.
+        label_field: the field.
 
     Returns:
-        as `flatten_record` gives it; None where the dataset has no record of the field.
+        `method`, `backbone`, `weights` and `parameters`, as `run_record` gives them; None where
+        it is not known what made the masks.
     """
     dataset = root_dataset(samples)
     if label_field not in dataset.list_runs():
         return None
-    return flatten_record(dataset.get_run_info(label_field).config.serialize())
+    run = dataset.get_run_info(label_field).config.serialize()
+    # A training on the field X is the run X_detector, which tells nothing of a field of that name.
+    if run.get("label_field") != label_field:
+        return None
+    return {name: run[name] for name in ("method", "backbone", "weights", "parameters")}
+
+
+def recorded_parameters(samples: foc.SampleCollection, label_field: str) -> dict[str, Any] | None:
+    """What made a field's masks, by name.
+
+    Args:
+        samples: a dataset or view.
+        label_field: the field.
+
+    Returns:
+        as `flatten_record` gives it; None where it is not known what made the masks.
+    """
+    run = recorded_run(samples, label_field)
+    return None if run is None else flatten_record(run)
 
 
 def flatten_record(record: dict[str, Any]) -> dict[str, Any]:

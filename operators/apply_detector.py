@@ -8,10 +8,14 @@ from typing import Any
 import fiftyone.operators as foo
 
 from fiftyone_promerge.models.detector import load_detector
-from fiftyone_promerge.operators.framework.forms import Form, ask_label_field, check_readable
-from fiftyone_promerge.operators.framework.masks_operator import MasksOperator
+from fiftyone_promerge.operators.framework.forms import Form
+from fiftyone_promerge.operators.framework.masks_operator import (
+    MasksOperator,
+    ask_label_field,
+    ask_run_options,
+)
 from fiftyone_promerge.operators.framework.running import Report
-from promerge_core.options import DEVICES
+from promerge_core.options import DeviceOptions
 
 
 class ApplyDetector(MasksOperator):
@@ -25,22 +29,17 @@ class ApplyDetector(MasksOperator):
     def form(self, ctx: foo.ExecutionContext) -> Form:
         """See `RunOperator`."""
         form = Form(ctx)
-        checkpoint = form.text(
+        form.text(
             "checkpoint",
             suggestions=_trained(ctx),
             label="Checkpoint",
             description="A detector.pt of a training, or a .pth or .pkl of CutLER's code",
+            is_path=True,
             required=True,
         )
-        if checkpoint is not None:
-            form.check("checkpoint", lambda: check_readable(checkpoint))
-            form.values["checkpoint"] = str(Path(checkpoint).expanduser())
         ask_label_field(form, ctx.target_view(require_flat=True), "promerge_plus")
-        form.number("batch_size", 4, 1, 4096, label="Batch size")
-        form.number(
-            "num_workers", 1, 0, 256, label="Workers", description="Processes that read images"
-        )
-        form.text("device", "auto", DEVICES, label="Device")
+        ask_run_options(form, {"batch_size": 4})
+        form.parameters(DeviceOptions)
         return form
 
     def work(
@@ -53,7 +52,7 @@ class ApplyDetector(MasksOperator):
 
 
 def _trained(ctx: foo.ExecutionContext) -> list[str]:
-    """The checkpoints that were trained on this dataset."""
+    """The checkpoints that were trained on this dataset and are still there."""
     keys = ctx.dataset.list_runs(method="train_detector")
     checkpoints = [ctx.dataset.get_run_info(key).config.checkpoint for key in keys]
-    return [checkpoint for checkpoint in checkpoints if checkpoint]
+    return [checkpoint for checkpoint in checkpoints if checkpoint and Path(checkpoint).exists()]

@@ -13,8 +13,9 @@ from fiftyone_promerge.benchmarks.load import GT_FIELD
 from fiftyone_promerge.benchmarks.registry import published_ap
 from fiftyone_promerge.evaluation.comparison import comparison
 from fiftyone_promerge.evaluation.run import METRICS, check_fields, evaluate
-from fiftyone_promerge.generation.generate import check_field_name
-from fiftyone_promerge.operators.framework.forms import Form, detections_fields, table
+from fiftyone_promerge.fields import check_field_name, detections_fields
+from fiftyone_promerge.operators.framework.forms import Form
+from fiftyone_promerge.operators.framework.outputs import table
 from fiftyone_promerge.operators.framework.run_operator import RunOperator
 from fiftyone_promerge.operators.framework.running import Report, bar_progress
 
@@ -54,20 +55,15 @@ class EvaluateMasks(RunOperator):
         )
         if pred_field is not None and gt_field is not None:
             form.check("gt_field", lambda: check_fields(samples, pred_field, gt_field))
-        iou_type = form.choice(
-            "iou_type",
-            ["segm", "bbox"],
-            "segm",
-            {"segm": "Masks", "bbox": "Boxes"},
-            label="Compare",
-        )
+        iou_types = {"segm": "Masks", "bbox": "Boxes"}
+        iou_type = form.choice("iou_type", iou_types, "segm", label="Compare")
         eval_key = form.text(
             "eval_key",
             f"eval_{pred_field}_{iou_type}",
             label="Evaluation key",
             description="The name of the evaluation run; a run of the same fields is replaced",
         )
-        form.check("eval_key", lambda: check_field_name(eval_key or ""))
+        form.check("eval_key", lambda: check_field_name(eval_key))
         return form
 
     def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:

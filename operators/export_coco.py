@@ -8,11 +8,14 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.coco.annotations import check_detections_field
 from fiftyone_promerge.coco.exporting import export_coco
-from fiftyone_promerge.operators.framework.forms import Form, check_output_folder, detections_fields
+from fiftyone_promerge.fields import check_detections_field, detections_fields
+from fiftyone_promerge.operators.framework.checks import check_output_folder, expanded
+from fiftyone_promerge.operators.framework.forms import Form
 from fiftyone_promerge.operators.framework.run_operator import RunOperator
 from fiftyone_promerge.operators.framework.running import Report
+
+_KINDS = {"dataset": "A whole COCO file", "results": "The list of results that loadRes reads"}
 
 
 class ExportCoco(RunOperator):
@@ -44,14 +47,9 @@ class ExportCoco(RunOperator):
             required=True,
         )
         if path is not None:
-            form.check("path", lambda: check_output_folder(str(Path(path).expanduser().parent)))
-        form.choice(
-            "kind",
-            ["dataset", "results"],
-            "dataset",
-            {"dataset": "A whole COCO file", "results": "The list of results that loadRes reads"},
-            label="Kind",
-        )
+            path = form.values["path"] = expanded(path)
+            form.check("path", lambda: check_output_folder(str(Path(path).parent)))
+        form.choice("kind", _KINDS, "dataset", label="Kind")
         return form
 
     def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:
@@ -64,7 +62,7 @@ class ExportCoco(RunOperator):
         """See `RunOperator`."""
         report(0, f"Writing {values['path']}")
         samples = ctx.target_view(require_flat=True)
-        path = Path(values["path"]).expanduser()
+        path = Path(values["path"])
         path.parent.mkdir(parents=True, exist_ok=True)
         written = export_coco(samples, values["label_field"], path, values["kind"])
         return {"annotations": written, "path": str(path)}

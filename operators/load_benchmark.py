@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import fiftyone.operators as foo
@@ -12,7 +10,7 @@ from fiftyone.operators import types
 
 from fiftyone_promerge.benchmarks.load import GT_FIELD, load_benchmark
 from fiftyone_promerge.benchmarks.registry import BENCHMARKS, where_to_get
-from fiftyone_promerge.operators.framework.forms import Form, check_readable
+from fiftyone_promerge.operators.framework.forms import Form
 from fiftyone_promerge.operators.framework.run_operator import RunOperator
 from fiftyone_promerge.operators.framework.running import Report
 
@@ -22,21 +20,19 @@ class LoadBenchmark(RunOperator):
 
     name = "load_benchmark"
     label = "Load a benchmark (ProMerge)"
-    description = "COCO2017, COCO-20K, LVIS, KITTI, Objects365 or SA-1B as a dataset"
+    description = "The images and ground truth of a benchmark, such as COCO, as a dataset"
     icon = "library_add"
     for_samples = False
 
     def form(self, ctx: foo.ExecutionContext) -> Form:
         """See `RunOperator`."""
         form = Form(ctx)
-        name = form.choice("name", BENCHMARKS, "coco2017", label="Benchmark")
-        if name in BENCHMARKS:
-            form.inputs.md(where_to_get(name), name="where_to_get")
-        for key, label in (("images_dir", "Folder of the images"), ("annotations", "Annotations")):
-            path = form.text(key, label=label, description="On the machine that runs FiftyOne")
-            if path is not None:
-                form.check(key, functools.partial(check_readable, path))
-                form.values[key] = Path(path).expanduser()
+        names = {name: name for name in BENCHMARKS}
+        name = form.choice("name", names, "coco2017", label="Benchmark")
+        form.inputs.md(where_to_get(name), name="where_to_get")
+        where = "On the machine that runs FiftyOne"
+        form.text("images_dir", label="Folder of the images", description=where, is_path=True)
+        form.text("annotations", label="Annotations", description=where, is_path=True)
         form.text("dataset_name", label="Name of the dataset", description=f"By default: {name}")
         return form
 

@@ -1,4 +1,4 @@
-"""Every operator and panel of the plugin; `fiftyone.yml` names the same ones."""
+"""Every operator and panel of the plugin; `plugin.py` and `fiftyone.yml` name the same ones."""
 
 from __future__ import annotations
 

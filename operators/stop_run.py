@@ -30,7 +30,7 @@ class StopRun(foo.Operator):
         form = Form(ctx)
         names = RUNS.names()
         if names:
-            form.choice("name", names, names[-1], label="Run")
+            form.choice("name", {name: name for name in names}, names[-1], label="Run")
         else:
             form.inputs.view("none", types.Notice(label="No run is under way."))
         return form.property("Stop a run")

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.coco.annotations import check_detections_field
 from fiftyone_promerge.detectors import train_detector
-from fiftyone_promerge.operators.framework.forms import (
-    Form,
-    check_output_folder,
-    check_readable,
-    detections_fields,
-)
+from fiftyone_promerge.fields import check_detections_field, detections_fields
+from fiftyone_promerge.operators.framework.forms import Form
 from fiftyone_promerge.operators.framework.run_operator import RunOperator
 from fiftyone_promerge.operators.framework.running import Report
-from fiftyone_promerge.training import ENGINES, RECIPES, read_checkpoint
+from fiftyone_promerge.training import (
+    ARCHITECTURES,
+    RECIPES,
+    TrainingOptions,
+    choose_architecture,
+    read_checkpoint,
+)
 from promerge_core import PromergeError
-
-_RECIPES = {
-    "promerge_plus": "ProMerge+: one round",
-    "cutler": "CutLER: one round and two of self-training",
-    "smoke": "Smoke: minutes on a laptop, to see that all works",
-}
 
 
 class TrainDetector(RunOperator):
@@ -44,21 +38,10 @@ class TrainDetector(RunOperator):
         """See `RunOperator`."""
         form = Form(ctx)
         _ask_data(form, ctx.target_view(require_flat=True))
-        form.choice("recipe", RECIPES, "promerge_plus", _RECIPES, label="Recipe")
-        form.choice("engine", ENGINES, "torchvision", label="Engine")
-        form.choice(
-            "architecture", ["mask_rcnn", "cascade_mask_rcnn"], "mask_rcnn", label="Architecture"
-        )
-        weights = form.text(
-            "weights",
-            label="Initial weights",
-            description="A ResNet-50 to begin with, or random; empty: DINO's are downloaded",
-        )
-        if weights not in (None, "random"):
-            form.check("weights", lambda: check_readable(weights))
-            form.values["weights"] = str(Path(weights).expanduser())
-        form.number("devices", 1, 1, 1024, label="Devices", description="GPUs of this machine")
-        form.number("num_workers", 2, 0, 256, label="Workers", description="Processes a device")
+        titles = {name: recipe.title for name, recipe in RECIPES.items()}
+        form.main_parameters_first(TrainingOptions, titles | ARCHITECTURES)
+        engine, architecture = form.values["engine"], form.values["architecture"]
+        form.check("architecture", lambda: choose_architecture(engine, architecture))
         return form
 
     def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:
@@ -80,10 +63,10 @@ class TrainDetector(RunOperator):
 
         checkpoint = train_detector(
             ctx.target_view(require_flat=True),
-            values.pop("label_field"),
-            output_dir=Path(values.pop("output_dir")).expanduser(),
+            values["label_field"],
+            output_dir=values["output_dir"],
             progress=progress,
-            **values,
+            **TrainingOptions.pick(values).to_dict(),
         )
         metrics = read_checkpoint(checkpoint).metrics
         return {
@@ -115,14 +98,12 @@ def _ask_data(form: Form, samples: Any) -> None:
     )
     if field is not None:
         form.check("label_field", lambda: _check_masks(samples, field))
-    folder = form.text(
+    form.output_folder(
         "output_dir",
         label="Output folder",
-        description="A folder of the run's own; a run that was stopped there goes on",
+        description="A folder of the run's own; a run that was stopped there continues",
         required=True,
     )
-    if folder is not None:
-        form.check("output_dir", lambda: check_output_folder(folder))
 
 
 def _check_masks(samples: Any, field: str) -> None:

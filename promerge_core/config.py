@@ -43,6 +43,15 @@ class ProMergeConfig(RefinementConfig):
 
     The defaults are the paper's, except `score`: `constant` reproduces the paper there too.
     Areas and overlaps are fractions; similarities are cosines of patch features.
+
+    Examples:
+        >>> from promerge_core import ProMergeConfig
+        >>> config = ProMergeConfig(affinity_threshold=0.3)
+        >>> config.affinity_threshold, config.merge_overlap
+        (0.3, 0.5)
+        >>> ProMergeConfig(affinity_threshold=3)
+        Traceback (most recent call last):
+        promerge_core.parameters.ConfigError: affinity_threshold must be between -1.0 and 1.0; got 3
     """
 
     seed_stride: int = parameter(
@@ -103,7 +112,14 @@ class ProMergeConfig(RefinementConfig):
 
 @dataclasses.dataclass(frozen=True)
 class MaskCutConfig(RefinementConfig):
-    """Parameters of MaskCut (Wang et al., CutLER, CVPR 2023, section 3.2)."""
+    """Parameters of MaskCut (Wang et al., CutLER, CVPR 2023, section 3.2).
+
+    Examples:
+        >>> from promerge_core import MaskCutConfig
+        >>> config = MaskCutConfig(n_masks=5)
+        >>> config.n_masks, config.tau
+        (5, 0.15)
+    """
 
     tau: float = parameter(
         0.15,

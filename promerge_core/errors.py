@@ -7,3 +7,7 @@ class PromergeError(ValueError):
 
 class MissingExtraError(PromergeError, ImportError):
     """An optional dependency is not installed; the message names the extra to install."""
+
+
+class CocoError(PromergeError):
+    """A COCO file, or what should go into one, has something in it that is not COCO."""

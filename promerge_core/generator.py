@@ -175,6 +175,14 @@ class ProMerge(MaskGenerator):
     Args:
         backbone: gives the patch features.
         config: the parameters; the paper's by default.
+
+    Examples:
+        >>> from promerge_core import ProMerge, load_backbone
+        >>> from skimage.data import coffee
+        >>> generator = ProMerge(load_backbone("embedded"))
+        >>> (masks,) = generator.generate([coffee()])
+        >>> len(masks), masks[0].to_array().shape
+        (3, (400, 600))
     """
 
     config: ProMergeConfig

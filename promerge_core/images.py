@@ -55,6 +55,14 @@ def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
 
     Raises:
         ImageError: the file is missing, broken or no image.
+
+    Examples:
+        >>> from PIL import Image
+        >>> from promerge_core import open_image
+        >>> Image.new("I;16", (640, 480)).save("photo.png")
+        >>> image = open_image("photo.png")
+        >>> image.mode, image.size
+        ('RGB', (640, 480))
     """
     try:
         # Photos of 12000 x 12000 pixels are large, not malicious; PIL still refuses twice that.
@@ -137,6 +145,13 @@ def prepare_image(image: Image.Image | np.ndarray, size: int) -> PreparedImage:
 
     Raises:
         ImageError: see `to_rgb`.
+
+    Examples:
+        >>> from promerge_core import prepare_image
+        >>> from skimage.data import coffee
+        >>> prepared = prepare_image(coffee(), 480)
+        >>> prepared.pixels.shape, prepared.width, prepared.height
+        ((480, 480, 3), 600, 400)
     """
     rgb = to_rgb(image)
     square = rgb.resize((size, size), Image.Resampling.LANCZOS)

@@ -28,6 +28,14 @@ class MaskCut(MaskGenerator):
     Args:
         backbone: gives the patch features.
         config: the parameters; the paper's by default.
+
+    Examples:
+        >>> from promerge_core import MaskCut, MaskCutConfig, load_backbone
+        >>> from skimage.data import coffee
+        >>> generator = MaskCut(load_backbone("embedded"), MaskCutConfig(image_size=240))
+        >>> (masks,) = generator.generate([coffee()])
+        >>> len(masks), masks[0].to_array().shape
+        (1, (400, 600))
     """
 
     config: MaskCutConfig

@@ -23,21 +23,39 @@ class ConfigError(PromergeError):
 
 
 class Parameter(NamedTuple):
-    """One declared parameter of a `Config`; see `parameter` for what each value means."""
+    """One declared parameter of a `Config`.
+
+    Attributes:
+        name: its name in Python; the name of the command-line flag follows from it.
+        type: int, float, str or bool.
+        default: the value where none is given; where it is None, None is allowed.
+        help: one line that says what the parameter means, with its unit.
+        label: what a form calls it.
+        low: smallest allowed number, inclusive.
+        high: largest allowed number, inclusive.
+        choices: the allowed values of a parameter that is text.
+        suggestions: values to offer for text of which others are allowed too.
+        path: whether the text is the path of a file or a folder.
+        flags: further command-line flags.
+        is_main: whether a form shows it before a person asks for more.
+        decides: whether a run into a COCO json or into shards writes it to its header and continues
+            only with the same value. A run into a dataset records every option, deciding or not,
+            and continues with other ones.
+    """
 
     name: str
     type: type
     default: Any
     help: str
     label: str
-    low: float | None
-    high: float | None
-    choices: Collection[str] | None
-    suggestions: Collection[str]
-    path: Literal["file", "folder"] | None
-    flags: tuple[str, ...]
-    is_main: bool
-    decides: bool
+    low: float | None = None
+    high: float | None = None
+    choices: Collection[str] | None = None
+    suggestions: Collection[str] = ()
+    path: Literal["file", "folder"] | None = None
+    flags: tuple[str, ...] = ()
+    is_main: bool = False
+    decides: bool = True
 
     def check(self, value: Any) -> Any:
         """The value in the parameter's own type.
@@ -87,56 +105,19 @@ class Parameter(NamedTuple):
         return f"between {self.low} and {self.high}"
 
 
-def parameter(
-    default: Any,
-    help: str,
-    *,
-    type: type | None = None,
-    label: str | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    choices: Collection[str] | None = None,
-    suggestions: Collection[str] = (),
-    path: Literal["file", "folder"] | None = None,
-    flags: tuple[str, ...] = (),
-    is_main: bool = False,
-    decides: bool = True,
-) -> Any:
+def parameter(default: Any, help: str, **attributes: Any) -> Any:
     """Declares one parameter of a `Config`, as the value of its field.
 
     Args:
-        default: the value when none is given; where it is None, None is allowed.
+        default: the value where none is given; where it is None, None is allowed.
         help: one line that says what the parameter means, with its unit.
-        type: int, float, str or bool; by default the type of `default`.
-        label: what a form calls it; by default its name with spaces.
-        low: smallest allowed number, inclusive.
-        high: largest allowed number, inclusive.
-        choices: the allowed values of a parameter that is text.
-        suggestions: values to offer for text of which others are allowed too.
-        path: whether the text is the path of a file or a folder.
-        flags: further command-line flags, beside the one that its name gives.
-        is_main: whether a form shows it before a person asks for more.
-        decides: whether a run into a COCO json or into shards writes it to its header and continues
-            only with the same value. A run into a dataset records every option, deciding or not,
-            and continues with other ones.
+        **attributes: others of `Parameter`. By default the type is that of `default`, and the
+            label the name with spaces.
 
     Returns:
         the field, for the body of a dataclass.
     """
-    metadata = {
-        "help": help,
-        "type": type,
-        "label": label,
-        "low": low,
-        "high": high,
-        "choices": choices,
-        "suggestions": suggestions,
-        "path": path,
-        "flags": flags,
-        "is_main": is_main,
-        "decides": decides,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata={"help": help, **attributes})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,10 +136,8 @@ class Config:
     def parameters(cls) -> Iterator[Parameter]:
         """The declared parameters, in their order."""
         for field in dataclasses.fields(cls):
-            declared = {**field.metadata}
-            declared["type"] = declared["type"] or type(field.default)
-            declared["label"] = declared["label"] or spoken(field.name)
-            yield Parameter(name=field.name, default=field.default, **declared)
+            implied = {"type": type(field.default), "label": spoken(field.name)}
+            yield Parameter(field.name, default=field.default, **{**implied, **field.metadata})
 
     @classmethod
     def from_dict(cls: type[ConfigType], values: dict[str, Any]) -> ConfigType:

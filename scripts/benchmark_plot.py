@@ -23,7 +23,7 @@ def plot(figures: dict[str, Any], path: str) -> None:
         [row["stage"] for row in rows], [row["median_s"] for row in rows], color=colors
     )
     axes.bar_label(bars, [f"{row['median_s']:.3g}" for row in rows], padding=3)
-    axes.set(xscale="log", xlabel="seconds an image, median; grey: peers, in the same run")
+    axes.set(xscale="log", xlabel="seconds per image, median; grey: peers, in the same run")
     axes.margins(x=0.15)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=100)

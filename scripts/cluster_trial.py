@@ -13,17 +13,19 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import torch
 from PIL import Image
 
-from promerge_core import ImageError, ProMergeConfig, open_image
-from promerge_core.runs.coco_json import skipped_record
+from promerge_core import ImageError, PreparedImage, ProMergeConfig, open_image
+from promerge_core.runs.coco_json import skipped_row
 from promerge_core.runs.ray_run import GeneratorSettings
-from promerge_core.runs.shards import ShardFolder, shard_record
+from promerge_core.runs.shards import ShardFolder, shard_row
 from promerge_core.runs.sources import find_images
 
 CONFIG = ProMergeConfig(image_size=128, seed_stride=2)
@@ -48,7 +50,12 @@ def main() -> None:
 
 
 def draw_photos(folder: Path, count: int) -> None:
-    """Boxes on a meadow; every hundredth file is no image."""
+    """Draws boxes on a meadow; every hundredth file is no image.
+
+    Args:
+        folder: where the files go; it is made where it is not there.
+        count: the number of files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         random_numbers = np.random.default_rng(number)
@@ -64,14 +71,27 @@ def draw_photos(folder: Path, count: int) -> None:
             path.write_text("These are words.")
 
 
-def run_command(photos: Path, location: Path, concurrency: int, every: float) -> dict:
-    """Runs the command, kills one of its workers now and then, and takes times and memory."""
-    command = [sys.executable, "-c", "from fiftyone_promerge.cli import main; main()", "generate"]
+def run_command(photos: Path, location: Path, concurrency: int, every: float) -> dict[str, Any]:
+    """Runs the command, kills one of its workers now and then, and takes times and memory.
+
+    Args:
+        photos: the folder of images.
+        location: where the shards go.
+        concurrency: the number of actors.
+        every: seconds between two kills; 0 kills nothing.
+
+    Returns:
+        seconds, the workers that were killed by what they said they did, and the most memory that
+        one of them took, in MiB.
+    """
+    main = "from fiftyone_promerge.cli import main; main()"
+    command: list[object] = [sys.executable, "-c", main, "generate"]
     command += [photos, "--engine", "ray", "--output", location, "--backbone", "embedded"]
     command += ["--image-size", CONFIG.image_size, "--seed-stride", CONFIG.seed_stride]
     command += ["--batch-size", BATCH_SIZE, "--shard-size", SHARD_SIZE]
     command += ["--concurrency", concurrency]
-    start, kills, peak, first_shard = time.monotonic(), {}, 0, None
+    kills: Counter[str] = Counter()
+    start, peak, first_shard = time.monotonic(), 0, None
     last = start
     with subprocess.Popen([str(word) for word in command]) as process:
         while process.poll() is None:
@@ -84,9 +104,10 @@ def run_command(photos: Path, location: Path, concurrency: int, every: float) ->
             if every and workers and first_shard and now - last > every:
                 worker, title, _ = random.choice(workers)
                 worker.kill()
-                kills[title] = kills.get(title, 0) + 1
+                kills[title] += 1
                 last = now
     assert process.returncode == 0
+    assert first_shard is not None
     seconds = time.monotonic() - start
     return {
         "concurrency": concurrency,
@@ -110,29 +131,38 @@ def pipeline_workers(parent: int) -> list[tuple[psutil.Process, str, int]]:
     return found
 
 
-def compare(photos: Path, folder: ShardFolder) -> dict:
-    """The shards against `generate_prepared` on the same batches, one after the other."""
+def compare(photos: Path, folder: ShardFolder) -> dict[str, Any]:
+    """Compares shards with `generate_prepared` on the same batches, one after the other.
+
+    Args:
+        photos: the folder of images.
+        folder: the shards of a run over it.
+
+    Returns:
+        counts of images, rows and masks, and of the rows that differ.
+    """
     torch.set_num_threads(1)
     generator = GeneratorSettings("promerge", CONFIG, "embedded").build("cpu")
-    entries, found = find_images(photos), list(folder.records())
-    names = [record["file_name"] for record in found]
+    entries, found = find_images(photos), list(folder.rows())
+    names = [row["file_name"] for row in found]
     differing, masks, start = 0, 0, time.monotonic()
     for first in range(0, len(entries), BATCH_SIZE):
-        batch, images = entries[first : first + BATCH_SIZE], []
+        batch = entries[first : first + BATCH_SIZE]
+        images: list[PreparedImage | str] = []
         for entry in batch:
             try:
                 images.append(generator.prepare(open_image(entry.path.absolute())))
             except ImageError as error:
                 images.append(str(error))
         results = iter(generator.generate_prepared([i for i in images if not isinstance(i, str)]))
-        for entry, image, record in zip(batch, images, found[first:], strict=False):
+        for entry, image, row in zip(batch, images, found[first:], strict=False):
             if isinstance(image, str):
-                expected = skipped_record(entry.id, entry.file_name, image)
+                expected = skipped_row(entry.id, entry.file_name, image)
             else:
-                expected = shard_record(entry.id, entry.file_name, next(results))
+                expected = shard_row(entry.id, entry.file_name, next(results))
             expected = json.loads(json.dumps(expected))
             masks += len(expected.get("masks", ()))
-            differing += record != expected
+            differing += row != expected
     return {
         "images": len(entries),
         "rows": len(names),

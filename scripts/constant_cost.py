@@ -49,14 +49,14 @@ def run(images: int) -> list[tuple[int, float, float]]:
 
 
 def plot(points: list[tuple[int, float, float]], path: str) -> None:
-    """Draws milliseconds an image and memory over the number of images."""
+    """Draws milliseconds per image and memory against the number of images."""
     counts, seconds, memory = zip(*points, strict=True)
     steps = zip(counts, seconds, (0, *counts), (0.0, *seconds), strict=False)
     each = [1000 * (s - s0) / (n - n0) for n, s, n0, s0 in steps]
     figure = Figure(figsize=(8, 3), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(counts, each)
-    left.set(xlabel="images done", ylabel="milliseconds an image", ylim=(0, 1.2 * max(each)))
+    left.set(xlabel="images done", ylabel="milliseconds per image", ylim=(0, 1.2 * max(each)))
     right.plot(counts, memory)
     right.set(xlabel="images done", ylabel="resident memory, MiB", ylim=(0, 1.2 * max(memory)))
     figure.savefig(path, dpi=100)

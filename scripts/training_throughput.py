@@ -20,10 +20,10 @@ from torch.utils.data import DataLoader
 
 from fiftyone_promerge.training.data.records import RecordFile
 from fiftyone_promerge.training.engines.base import Job, TrainingStoppedError, World
-from fiftyone_promerge.training.engines.torchvision.engine import (
+from fiftyone_promerge.training.engines.torchvision.engine import make_trainer
+from fiftyone_promerge.training.engines.torchvision.lightning_module import (
     DetectorModule,
     make_loader,
-    make_trainer,
 )
 from fiftyone_promerge.training.run.settings import Settings
 
@@ -76,7 +76,7 @@ def main() -> None:
             output=Path(folder, "detector.pt"),
             recipe=settings.recipe,
             round=0,
-            architecture=settings.architecture,
+            architecture=settings.options["architecture"],
             weights=None,
             detector=None,
             source=settings.source,

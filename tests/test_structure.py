@@ -1,4 +1,4 @@
-"""The code stands as CONTRIBUTING says."""
+"""The code stands as CONTRIBUTING says: folders, the way of imports, sizes, tests, docstrings."""
 
 from __future__ import annotations
 
@@ -7,37 +7,73 @@ import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 try:
     import tomllib
 except ImportError:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = {
+PACKAGES = {
     "promerge_core": "promerge_core",
     "fiftyone_promerge": "fiftyone_promerge",
     "operators": "fiftyone_promerge.operators",
     "training": "fiftyone_promerge.training",
 }
+"""The name by which each top-level folder is imported."""
+
+MAY_IMPORT = {
+    "promerge_core": set(),
+    "training": {"promerge_core"},
+    "fiftyone_promerge": {"promerge_core", "training"},
+    "operators": {"promerge_core", "training", "fiftyone_promerge"},
+}
+"""The other packages that each may import."""
+
+MOST_MODULES, MOST_LINES, MOST_FUNCTION_LINES = 13, 300, 50
+"""Per folder, per module, and per function without its docstring."""
 
 
-def product_files() -> list[Path]:
-    """Every module of the product but the shims."""
-    return [
+def product_files(folder: str = "") -> list[Path]:
+    """Every module of the product but the shims, or those of one folder, without its subfolders."""
+    files = [
         path
-        for folder in FOLDERS
-        for path in sorted((ROOT / folder).rglob("*.py"))
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
         if "_site" not in path.parts
     ]
+    return [path for path in files if not folder or path.parent == ROOT / folder]
+
+
+TIDY = [
+    "promerge_core",
+    "promerge_core/backbones",
+    "promerge_core/masks",
+    "promerge_core/profile",
+    "promerge_core/refinement",
+    "promerge_core/runs",
+    "promerge_core/stages",
+]
+"""Folders whose modules keep to the sizes, have their tests, and say what their functions take."""
+
+tidy = pytest.mark.parametrize("folder", TIDY)
 
 
 def module_name(path: Path) -> str:
+    """The name a module is imported by."""
     first, *rest = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join((FOLDERS[first], *rest)).removesuffix(".__init__")
+    return ".".join((PACKAGES[first], *rest)).removesuffix(".__init__")
+
+
+def package_of(module: str) -> str:
+    """The top-level folder a module of ours stands in."""
+    inner_first = sorted(PACKAGES.items(), key=lambda item: -len(item[1]))
+    return next(folder for folder, name in inner_first if f"{module}.".startswith(f"{name}."))
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every module of ours that a module imports, at its top or in a function."""
+    """Everything that a module imports, at its top or in a function."""
     package = module_name(path)
     if path.name != "__init__.py":
         package = package.rpartition(".")[0]
@@ -60,18 +96,43 @@ def edges() -> Iterator[tuple[str, str]]:
                 yield module_name(path), target
 
 
+def assert_no_circle(edges: list[tuple[str, str]]) -> None:
+    graph: dict[str, set[str]] = {}
+    for importer, target in edges:
+        graph.setdefault(importer, set()).add(target)
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_one_way(package):
+    wrong = [
+        f"{importer} imports {target}"
+        for importer, target in edges()
+        if package_of(importer) == package
+        and package_of(target) not in {package, *MAY_IMPORT[package]}
+    ]
+    assert not wrong
+
+
 def test_the_core_knows_no_fiftyone():
     for path in sorted((ROOT / "promerge_core").rglob("*.py")):
         assert not [name for name in imports(path) if name.split(".")[0] == "fiftyone"], path
 
 
 def test_modules_import_one_another_without_a_circle():
-    graph: dict[str, set[str]] = {}
     packages = {module_name(path) for path in product_files() if path.name == "__init__.py"}
-    for importer, target in edges():
-        if target not in packages:
-            graph.setdefault(importer, set()).add(target)
-    graphlib.TopologicalSorter(graph).prepare()
+    assert_no_circle([edge for edge in edges() if edge[1] not in packages])
+
+
+@pytest.mark.parametrize("package", sorted({folder.split("/")[0] for folder in TIDY}))
+def test_folders_import_one_another_without_a_circle(package):
+    def part(module: str) -> str:
+        """The folder or module that stands directly in the package."""
+        return module.removeprefix(PACKAGES[package]).strip(".").split(".")[0]
+
+    inside = [edge for edge in edges() if {package_of(module) for module in edge} == {package}]
+    parts = [(part(importer), part(target)) for importer, target in inside]
+    assert_no_circle([(one, other) for one, other in parts if one and other and one != other])
 
 
 def test_every_folder_is_installed():
@@ -81,3 +142,82 @@ def test_every_folder_is_installed():
     assert sorted(listed) == sorted(there)
     for path in product_files():
         assert (path.parent / "__init__.py").exists(), path
+
+
+@tidy
+def test_a_folder_can_be_looked_over_at_once(folder):
+    assert 0 < len(product_files(folder)) <= MOST_MODULES
+
+
+@tidy
+def test_modules_and_functions_can_be_read_at_once(folder):
+    too_long = []
+    for path in product_files(folder):
+        text = path.read_text()
+        lines = len(text.splitlines())
+        if lines > MOST_LINES:
+            too_long.append(f"{path.name}: {lines} lines")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                docstring = (ast.get_docstring(node, clean=False) or "").splitlines()
+                lines = node.end_lineno - node.lineno + 1 - len(docstring)
+                if lines > MOST_FUNCTION_LINES:
+                    too_long.append(f"{path.name}:{node.lineno} {node.name}: {lines} lines")
+    assert not too_long
+
+
+def decides(path: Path) -> bool:
+    """Whether a module does one thing or another."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    conditions = [node.test for node in nodes if isinstance(node, ast.If | ast.IfExp)]
+    return any(ast.unparse(condition) != "TYPE_CHECKING" for condition in conditions)
+
+
+@tidy
+def test_every_module_that_decides_something_has_a_test_file(folder):
+    modules = [path for path in product_files(folder) if path.name != "__init__.py"]
+    tests = {path.name for path in (ROOT / "tests" / folder).glob("test_*.py")}
+    assert not [path.name for path in modules if decides(path) and f"test_{path.name}" not in tests]
+
+
+def public_functions(path: Path) -> Iterator[tuple[ast.FunctionDef, bool]]:
+    """Public functions and methods of public classes; whether it is a method."""
+    for node in ast.parse(path.read_text()).body:
+        is_class = isinstance(node, ast.ClassDef)
+        for one in node.body if is_class and not node.name.startswith("_") else [node]:
+            if isinstance(one, ast.FunctionDef) and not one.name.startswith("_"):
+                yield one, is_class
+
+
+def unsaid(function: ast.FunctionDef, is_method: bool) -> list[str]:
+    """Sections that the docstring of a function of two or more arguments lacks.
+
+    That of a command is its help text, and that of a method may name the one it implements.
+    """
+    text = ast.get_docstring(function) or ""
+    arguments = len(function.args.args) + len(function.args.kwonlyargs) - is_method
+    is_command = any("command(" in ast.unparse(one) for one in function.decorator_list)
+    if arguments < 2 or is_command or (is_method and text.startswith("See `")):
+        return []
+    returns = ast.unparse(function.returns) if function.returns else "None"
+    raises = any(
+        isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)
+        for node in ast.walk(function)
+    )
+    wanted = {
+        "Args:": True,
+        "Returns:": returns not in ("None", "Iterator[None]"),
+        "Raises": raises,
+    }
+    return [section for section, is_wanted in wanted.items() if is_wanted and section not in text]
+
+
+@tidy
+def test_public_functions_say_what_they_take_give_and_raise(folder):
+    silent = [
+        f"{path.name}:{function.lineno} {function.name}: {', '.join(sections)}"
+        for path in product_files(folder)
+        for function, is_method in public_functions(path)
+        if (sections := unsaid(function, is_method))
+    ]
+    assert not silent

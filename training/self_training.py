@@ -5,21 +5,21 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from pycocotools import mask as coco_mask
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from fiftyone_promerge.training.data.records import Record, RecordFile, write_records
-from fiftyone_promerge.training.data.samples import open_record
-from fiftyone_promerge.training.engines.base import Detector, TrainingStoppedError, World
-from promerge_core import ImageError, Mask
+from fiftyone_promerge.training.data.samples import RecordImages
+from fiftyone_promerge.training.engines.base import Detector, Stop, TrainingStoppedError, World
+from promerge_core import Mask
 
-_CHUNK = 500
-_BATCH_SIZE = 4
+_CHUNK = 500  # images; what is lost at the most when a process is killed
+_BATCH_SIZE = 4  # images
 _POLL_SECONDS = 1.0
 
 
@@ -63,13 +63,13 @@ def write_labels(
     rule: LabelRule,
     num_workers: int = 0,
     world: World | None = None,
-    stop: Callable[[], bool] = bool,
+    stop: Stop = bool,
 ) -> None:
     """Writes the records of the next round.
 
-    Every process of the world is to call it; each does a part of the images. A call that is
-    killed and repeated goes on where it was, also with another number of processes. An image that
-    cannot be read keeps its old masks.
+    Every process of the world must call it; each does a part of the images. A call that was killed
+    continues when it is repeated, even with another number of processes. An image that cannot be
+    read keeps its old masks.
 
     Args:
         detector: the detector of the round before.
@@ -106,11 +106,10 @@ def _label(
     positions: range,
     rule: LabelRule,
     num_workers: int,
-    stop: Callable[[], bool],
+    stop: Stop,
 ) -> Iterator[Record]:
-    loader = DataLoader(
-        _Images(old, positions), batch_size=_BATCH_SIZE, num_workers=num_workers, collate_fn=list
-    )
+    images = RecordImages(old, positions)
+    loader = DataLoader(images, batch_size=_BATCH_SIZE, num_workers=num_workers, collate_fn=list)
     for batch in loader:
         if stop():
             raise TrainingStoppedError(
@@ -118,28 +117,11 @@ def _label(
             )
         readable = [pixels for _, pixels in batch if pixels is not None]
         found = iter(detector.predict(readable) if readable else [])
-        for record, pixels in batch:
+        for position, pixels in batch:
+            record = old[position]
             predictions = [] if pixels is None else next(found)
             masks = tuple(combine(predictions, record.masks, rule))
             yield dataclasses.replace(record, masks=masks)
-
-
-class _Images(Dataset[tuple[Record, np.ndarray | None]]):
-    """Records and their images, None for one that cannot be read."""
-
-    def __init__(self, records: RecordFile, positions: range) -> None:
-        self._records = records
-        self._positions = positions
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def __getitem__(self, index: int) -> tuple[Record, np.ndarray | None]:
-        record = self._records[self._positions[index]]
-        try:
-            return record, np.array(open_record(record))
-        except ImageError:
-            return record, None
 
 
 def wait_for(paths: Sequence[Path]) -> None:

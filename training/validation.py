@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from fiftyone_promerge.training.data.records import Record
+from fiftyone_promerge.training.data.records import Record, RecordFile
 from promerge_core import Mask
+
+
+def precision_of_parts(
+    records: RecordFile, parts: Iterable[Mapping[int, Sequence[Mask]]]
+) -> dict[str, float]:
+    """AP of what several processes found, each in its own part of the images.
+
+    Args:
+        records: the labels of all images.
+        parts: for each process the predicted masks by the image's position in `records`; images
+            that nobody looked at do not count.
+
+    Returns:
+        see `average_precision`.
+    """
+    found = {position: masks for part in parts for position, masks in part.items()}
+    positions = sorted(found)
+    return average_precision(
+        [records[position] for position in positions], [found[position] for position in positions]
+    )
 
 
 def average_precision(

@@ -15,14 +15,10 @@ from typing import Any, Protocol
 import fiftyone as fo
 import fiftyone.zoo as foz
 
-from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD, CocoError, ImageSize
-from fiftyone_promerge.coco.importing import (
-    CocoFile,
-    LabelWriter,
-    UniqueIds,
-    annotation_to_detection,
-)
-from promerge_core import PromergeError
+from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD, ImageSize
+from fiftyone_promerge.coco.importing import LabelWriter, UniqueIds, annotation_to_detection
+from promerge_core.errors import CocoError, PromergeError
+from promerge_core.runs.coco_file import CocoFile
 
 from .registry import BENCHMARKS, where_to_get
 from .sa1b import Sa1bFolder
@@ -71,11 +67,19 @@ def load_benchmark(
         dataset_name: name of the dataset; by default the benchmark's.
 
     Returns:
-        the new dataset, which is not persistent.
+        the dataset, which is not persistent.
 
     Raises:
         BenchmarkError: the name is not known, the dataset exists, or files are missing.
         CocoError: something in the annotation file is wrong.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> dataset = fop.load_benchmark(
+        ...     "coco2017", images_dir="val2017", annotations="instances_val2017.json"
+        ... )
+        >>> len(dataset), dataset.first().ground_truth.detections[0].category
+        (2, 'cat')
     """
     if name not in BENCHMARKS:
         raise BenchmarkError(f"There is no benchmark '{name}': choose from {', '.join(BENCHMARKS)}")
@@ -167,8 +171,10 @@ def _add_images(
             ids.add(image["id"])
             file_name = _safe_name(image, source.path)
             path = _find(folders, file_name)
-            if path is None:
-                missing.append(file_name)
+            text = file_name.encode(errors="backslashreplace").decode()
+            # The database holds only text: a file whose name is not text cannot be in it.
+            if path is None or text != file_name:
+                missing.append(text)
                 continue
             image_ids.append(image["id"])
             sizes.append(ImageSize(image["width"], image["height"]))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import rich_click as click
-from click.core import ParameterSource
 from rich.console import Console
 from tqdm import tqdm
 
@@ -17,20 +16,20 @@ from promerge_core.options import BackboneOptions, RayOptions, RunOptions
 from promerge_core.registry import METHODS, method_config
 from promerge_core.runs.sources import ImageEntry, RunError, coco_images, find_images, is_url
 
-from .options import declared_options, method_options, method_parameters
+from .options import declared_options, flag, is_given, method_options, method_parameters
 from .report import print_summary
 
 if TYPE_CHECKING:
     import fiftyone as fo
 
-    from promerge_core import Summary
+    from promerge_core import RefinementConfig, Summary
 
 console = Console()
 
 # What only one of the engines takes.
 _ENGINE_FLAGS = {
-    "local": ("dataset", "field", "masks_dir", "num_workers", "device"),
-    "ray": ("shard_size", "concurrency", "num_gpus"),
+    "local": ["dataset", "field", "masks_dir", "num_workers", "device"],
+    "ray": [one.name for one in RayOptions.parameters()],
 }
 
 
@@ -75,8 +74,7 @@ class Source(NamedTuple):
     show_default=True,
     help="ray: all cores of this machine, or the cluster at RAY_ADDRESS; see docs/cluster.md.",
 )
-@declared_options(RayOptions)
-@declared_options(BackboneOptions)
+@declared_options(RayOptions, BackboneOptions)
 @method_options
 @click.pass_context
 def generate(context: click.Context, source: str, output: str | None, **flags: Any) -> None:
@@ -84,21 +82,19 @@ def generate(context: click.Context, source: str, output: str | None, **flags: A
 
     The masks go into a FiftyOne dataset, into a COCO json, or into both; with --engine ray into
     a folder of Parquet shards, which `promerge import` and `promerge export` read. A run that was
-    stopped goes on where it was when the same command is given again.
+    stopped continues where it was when the same command is given again.
     """
     _check_engine(context)
-    parameters = method_parameters(context)
+    config = method_config(flags["method"], method_parameters(context))
     found = _source(source, flags["images_dir"])
     if flags["engine"] == "ray":
-        summary = _generate_shards(found, output, flags, parameters)
+        summary = _generate_shards(found, output, flags, config)
     elif is_url(found.root):
         raise RunError(f"{source} is a URL, which only --engine ray reads")
     elif found.entries is not None and output is not None and flags["dataset"] is None:
-        summary = _generate_json(found.entries, Path(output), flags, parameters)
+        summary = _generate_json(found.entries, Path(output), flags, config)
     else:
-        name = flags["dataset"] or found.name
-        path = None if output is None else Path(output)
-        summary = _generate_dataset(found.entries, name, path, flags, parameters)
+        summary = _generate_dataset(found, output, flags, config)
     print_summary(summary, console)
     if summary.skipped and not summary.images:
         raise RunError(f"none of the {len(summary.skipped)} images could be read")
@@ -109,10 +105,8 @@ def _check_engine(context: click.Context) -> None:
     engine = context.params["engine"]
     for other, names in _ENGINE_FLAGS.items():
         for name in names:
-            source = context.get_parameter_source(name)
-            if other != engine and source is ParameterSource.COMMANDLINE:
-                flag = "--" + name.replace("_", "-")
-                raise click.UsageError(f"{flag} is not for the engine {engine}")
+            if other != engine and is_given(context, name):
+                raise click.UsageError(f"{flag(name)} is not for the engine {engine}")
 
 
 def _source(source: str, images_dir: Path | None) -> Source:
@@ -152,7 +146,7 @@ def _glob_source(pattern: str) -> Source:
 
 
 def _generate_shards(
-    source: Source, output: str | None, flags: dict[str, Any], parameters: dict[str, Any]
+    source: Source, output: str | None, flags: dict[str, Any], config: RefinementConfig
 ) -> Summary:
     from promerge_core.runs.ray_run import GeneratorSettings, RayRun
     from promerge_core.runs.shards import ShardFolder
@@ -161,102 +155,81 @@ def _generate_shards(
         raise RunError("the engine ray reads a folder, a glob, a COCO json or a URL, no dataset")
     if output is None:
         raise RunError("the engine ray writes shards: name their folder or URL with --output")
-    weights = flags["weights"]
+    chosen, options = BackboneOptions.pick(flags), RunOptions.pick(flags)
+    ray = RayOptions.pick(flags)
     settings = GeneratorSettings(
         flags["method"],
-        method_config(flags["method"], parameters),
-        flags["backbone"],
-        weights and str(Path(weights).resolve()),
-        _file_digest(weights),
-        flags["dtype"],
+        config,
+        chosen.backbone,
+        chosen.weights and str(Path(chosen.weights).resolve()),
+        _file_digest(chosen.weights),
+        chosen.dtype,
     )
     root = source.root if is_url(source.root) else str(Path(source.root).absolute())
     run = RayRun(
-        ShardFolder(output),
-        root,
-        source.entries,
-        settings,
-        flags["batch_size"],
-        flags["shard_size"],
+        ShardFolder(output), root, source.entries, settings, options.batch_size, ray.shard_size
     )
     with tqdm(total=len(source.entries), unit="image") as bar:
-        summary = run.run(flags["concurrency"], flags["num_gpus"], flags["overwrite"], bar.update)
+        summary = run.run(ray.concurrency, ray.num_gpus, options.overwrite, bar.update)
     console.print(f"Shards are in {output}", highlight=False)
     return summary
 
 
 def _generate_json(
-    entries: list[ImageEntry], output: Path, flags: dict[str, Any], parameters: dict[str, Any]
+    entries: list[ImageEntry], output: Path, flags: dict[str, Any], config: RefinementConfig
 ) -> Summary:
     from promerge_core import load_backbone
     from promerge_core.runs.local_run import CocoRun
 
-    config = method_config(flags["method"], parameters)
     if output.is_dir():
         raise RunError(f"{output} is a folder; name the COCO json to write")
     if not output.parent.is_dir():
         raise RunError(f"there is no folder {output.parent} to write {output.name} into")
-    backbone = load_backbone(flags["backbone"], flags["device"], flags["dtype"], flags["weights"])
+    chosen, options = BackboneOptions.pick(flags), RunOptions.pick(flags)
+    backbone = load_backbone(chosen.backbone, chosen.device, chosen.dtype, chosen.weights)
     settings = {
         "method": flags["method"],
-        "backbone": flags["backbone"],
-        "weights": _file_digest(flags["weights"]),
-        "dtype": flags["dtype"],
+        "backbone": chosen.backbone,
+        "weights": _file_digest(chosen.weights),
+        "dtype": chosen.dtype,
         "device": backbone.device.type,
     }
     generator = METHODS[flags["method"]].load()(backbone, config)
-    run = CocoRun(generator, entries, output, settings, flags["batch_size"])
-    if flags["overwrite"]:
+    run = CocoRun(generator, entries, output, settings, options.batch_size)
+    if options.overwrite:
         run.discard()
     if run.is_complete():
-        console.print(f"{output} is complete already; --overwrite makes it anew", highlight=False)
+        console.print(f"{output} is complete already; --overwrite makes it again", highlight=False)
         return run.read_summary()
     with tqdm(total=len(entries), unit="image") as bar:
-        summary = run.run(flags["num_workers"], bar.update)
+        summary = run.run(options.num_workers, bar.update)
     console.print(f"Masks are in {output}", highlight=False)
     return summary
 
 
 def _file_digest(path: str | None) -> str | None:
-    if path is None:
-        return None
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _generate_dataset(
-    entries: list[ImageEntry] | None,
-    name: str,
-    output: Path | None,
-    flags: dict[str, Any],
-    parameters: dict[str, Any],
+    source: Source, output: str | None, flags: dict[str, Any], config: RefinementConfig
 ) -> Summary:
     from fiftyone_promerge.coco.exporting import export_coco
-    from fiftyone_promerge.generation.generate import check_field_name, generate_masks
+    from fiftyone_promerge.fields import check_field_name
+    from fiftyone_promerge.generation.generate import generate_masks
     from fiftyone_promerge.models.promerge import load_model
 
-    field = flags["field"] or flags["method"]
+    name, field = flags["dataset"] or source.name, flags["field"] or flags["method"]
     check_field_name(field)
-    model = load_model(
-        flags["backbone"],
-        flags["method"],
-        weights=flags["weights"],
-        device=flags["device"],
-        dtype=flags["dtype"],
-        **parameters,
-    )
-    dataset = _open_dataset(name, entries, is_default=flags["dataset"] is None)
+    chosen, options = BackboneOptions.pick(flags), RunOptions.pick(flags)
+    model = load_model(method=flags["method"], **chosen.to_dict(), **config.to_dict())
+    dataset = _dataset(name, source.entries, is_default=flags["dataset"] is None)
     summary = generate_masks(
-        dataset,
-        model,
-        field,
-        batch_size=flags["batch_size"],
-        num_workers=flags["num_workers"],
-        overwrite=flags["overwrite"],
-        masks_dir=flags["masks_dir"],
+        dataset, model, field, masks_dir=flags["masks_dir"], **options.to_dict()
     )
     already = len(dataset) - summary.images - len(summary.skipped)
     if already:
-        console.print(f"{already} images had masks already; --overwrite makes them anew")
+        console.print(f"{already} images had masks already; --overwrite makes them again")
     console.print(f"Masks are in the field {field} of the FiftyOne dataset {name}")
     if output is not None:
         export_coco(dataset.exists(field), field, output)
@@ -264,7 +237,7 @@ def _generate_dataset(
     return summary
 
 
-def _open_dataset(name: str, entries: list[ImageEntry] | None, is_default: bool) -> fo.Dataset:
+def _dataset(name: str, entries: list[ImageEntry] | None, is_default: bool) -> fo.Dataset:
     """The dataset of that name, with a sample for each entry."""
     import fiftyone as fo
 

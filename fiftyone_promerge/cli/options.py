@@ -1,8 +1,8 @@
-"""Command-line flags that commands share, and one for every parameter of a method."""
+"""Flags that commands share, made from the declarations of parameters and options."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 import rich_click as click
@@ -14,54 +14,96 @@ from promerge_core.registry import METHODS
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def method_options(command: Command) -> Command:
-    """Adds `--method` and a flag for each parameter of each method.
-
-    The ranges are checked before any work starts.
-    """
-    declared = {one.name: one for method in METHODS.values() for one in method.config.parameters()}
-    for one in reversed(declared.values()):
-        command = _option(one, one.default)(command)
-    method = click.option(
-        "--method", type=click.Choice(list(METHODS)), default="promerge", show_default=True
-    )
-    return method(command)
-
-
 def declared_options(
-    config: type[Config], *names: str, **defaults: Any
+    *configs: type[Config],
+    names: Collection[str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Callable[[Command], Command]:
-    """Adds flags for the declared parameters of a config.
+    """Adds a flag for each declared parameter; ranges are checked before any work starts.
+
+    A command takes the values as `**flags`; `SomeConfig.pick(flags)` has those of one config.
 
     Args:
-        config: the config.
-        names: which of its parameters; by default all.
-        defaults: defaults by name that are the command's own.
+        configs: declare the parameters; what several of them declare is one flag.
+        names: the parameters to take; None takes all.
+        defaults: other defaults than the declared ones, by the parameter's name.
 
     Returns:
-        a decorator of commands.
+        the decorator of a command.
     """
-    chosen = [one for one in config.parameters() if not names or one.name in names]
+    declared = {one.name: one for config in configs for one in config.parameters()}
+    wanted = [
+        one._replace(default=(defaults or {}).get(name, one.default))
+        for name, one in declared.items()
+        if names is None or name in names
+    ]
 
     def decorate(command: Command) -> Command:
-        for one in reversed(chosen):
-            command = _option(one, defaults.get(one.name, one.default))(command)
+        for one in reversed(wanted):
+            command = _option(one)(command)
         return command
 
     return decorate
 
 
-def _option(one: Parameter, default: Any) -> Callable[[Command], Command]:
-    """The flag of a declared parameter."""
-    flags = ["--" + one.name.replace("_", "-"), *one.flags]
-    if one.type is bool:
-        return click.option(*flags, one.name, is_flag=True, help=f"{one.help}.")
+def method_options(command: Command) -> Command:
+    """Adds `--method` and a flag for each parameter of each method."""
+    described = "; ".join(f"{name}: {entry.help}" for name, entry in METHODS.items())
+    method = click.option(
+        "--method",
+        type=click.Choice(list(METHODS)),
+        default="promerge",
+        show_default=True,
+        help=f"{described}.",
+    )
+    return method(declared_options(*(entry.config for entry in METHODS.values()))(command))
+
+
+def method_parameters(context: click.Context) -> dict[str, Any]:
+    """The parameters of the chosen method that were given.
+
+    Raises:
+        click.UsageError: a parameter of another method was given.
+    """
+    chosen = context.params["method"]
+    own = {one.name for one in METHODS[chosen].config.parameters()}
+    others = {one.name for entry in METHODS.values() for one in entry.config.parameters()} - own
+    for name in sorted(others):
+        if is_given(context, name):
+            raise click.UsageError(f"{flag(name)} is no parameter of the method {chosen}")
+    return {name: context.params[name] for name in own if is_given(context, name)}
+
+
+def is_given(context: click.Context, name: str) -> bool:
+    """Whether the flag of a parameter was given.
+
+    Args:
+        context: the call of the command.
+        name: the parameter's name.
+
+    Returns:
+        False where it has its default.
+    """
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def flag(name: str) -> str:
+    """The flag of a parameter."""
+    return "--" + name.replace("_", "-")
+
+
+def _option(one: Parameter) -> Callable[[Command], Command]:
+    name = flag(one.name)
+    if one.type is bool and one.default:
+        name += f"/--no-{one.name}"
     return click.option(
-        *flags,
+        name,
+        *one.flags,
         one.name,
         type=_click_type(one),
-        default=default,
-        show_default=default is not None,
+        is_flag=one.type is bool,
+        default=one.default,
+        show_default=one.type is not bool,
         help=f"{one.help}.",
     )
 
@@ -70,25 +112,8 @@ def _click_type(one: Parameter) -> click.ParamType:
     if one.choices is not None:
         return click.Choice(list(one.choices))
     if one.path is not None:
-        return click.Path(dir_okay=one.path == "folder", file_okay=one.path == "file")
-    if one.type is int:
-        low, high = (None if end is None else int(end) for end in (one.low, one.high))
-        return click.IntRange(low, high)
-    return click.FloatRange(one.low, one.high) if one.type is float else click.STRING
-
-
-def method_parameters(context: click.Context) -> dict[str, Any]:
-    """The flags that are parameters of the chosen method.
-
-    Raises:
-        click.UsageError: a parameter of another method was given.
-    """
-    chosen = context.params["method"]
-    names = [one.name for one in METHODS[chosen].config.parameters()]
-    for method in METHODS.values():
-        for one in method.config.parameters():
-            source = context.get_parameter_source(one.name)
-            if one.name not in names and source is ParameterSource.COMMANDLINE:
-                flag = "--" + one.name.replace("_", "-")
-                raise click.UsageError(f"{flag} is no parameter of the method {chosen}")
-    return {name: context.params[name] for name in names}
+        return click.Path(file_okay=one.path == "file", dir_okay=one.path == "folder")
+    if one.type in (int, float):
+        make: Any = click.IntRange if one.type is int else click.FloatRange
+        return make(one.low, one.high)
+    return click.BOOL if one.type is bool else click.STRING

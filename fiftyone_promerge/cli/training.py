@@ -12,8 +12,7 @@ import rich_click as click
 from rich.console import Console
 from tqdm import tqdm
 
-from fiftyone_promerge.training import ENGINES, RECIPES
-from promerge_core import PromergeError
+from fiftyone_promerge.training.options import TrainingOptions
 from promerge_core.options import DeviceOptions, RunOptions
 
 from .options import declared_options
@@ -34,68 +33,24 @@ console = Console()
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the run: records, logs, checkpoints.",
 )
-@click.option(
-    "--engine",
-    type=click.Choice(list(ENGINES)),
-    default="torchvision",
-    show_default=True,
-    help="What trains; detectron2 must be installed by hand.",
-)
-@click.option(
-    "--recipe",
-    type=click.Choice(list(RECIPES)),
-    default="promerge_plus",
-    show_default=True,
-    help="How it is trained.",
-)
-@click.option(
-    "--architecture",
-    type=click.Choice(["mask_rcnn", "cascade_mask_rcnn"]),
-    default="mask_rcnn",
-    show_default=True,
-    help="The detector; the cascade needs detectron2.",
-)
-@click.option(
-    "--rounds", type=click.IntRange(1), help="Rounds of the recipe to do.  [default: all]"
-)
-@click.option(
-    "--weights",
-    help="A ResNet-50 to begin with, or random.  [default: DINO's, which is downloaded]",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    help="Images in a step, on all devices.  [default: 2 a device]",
-)
-@click.option(
-    "--devices",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Devices of this machine.",
-)
-@click.option(
-    "--num-workers",
-    "--workers",
-    "num_workers",
-    type=click.IntRange(0, 256),
-    default=2,
-    show_default=True,
-    help="Processes a device that read images.",
-)
-def train(dataset: str, field: str, output_dir: Path, **options: Any) -> None:
+@declared_options(TrainingOptions)
+def train(dataset: str, field: str, output_dir: Path, **flags: Any) -> None:
     """Train a class-agnostic detector on the masks of DATASET.
 
-    The same command goes on with a run that was stopped. For several machines, start it on each
-    with torchrun --no-python.
+    The same command continues a run that was stopped. For several machines, start it on each with
+    torchrun --no-python.
     """
     from fiftyone_promerge.detectors import train_detector
+    from fiftyone_promerge.fields import open_dataset
     from fiftyone_promerge.training import World, read_checkpoint
 
     is_main = World.current().rank == 0
-    samples = _load(dataset) if is_main else None
     checkpoint = train_detector(
-        samples, field, output_dir=output_dir, progress=_Interruptible(), **options
+        open_dataset(dataset) if is_main else None,
+        field,
+        output_dir=output_dir,
+        progress=_Interruptible(),
+        **TrainingOptions.pick(flags).to_dict(),
     )
     if not is_main:
         return
@@ -119,11 +74,11 @@ class _Interruptible:
 
     def _ask(self, *_: object) -> None:
         if os.getpid() != self._process:
-            return  # a worker, which a terminal tells as well
+            return  # a worker: a terminal interrupts it as well
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        tqdm.write("Stopping after this iteration; Ctrl-C again ends it at once")
+        tqdm.write("Stopping after this iteration; press Ctrl-C again to stop at once")
 
     def __call__(self, done: int, total: int, metrics: Mapping[str, float]) -> None:
         if self._asked:
@@ -139,39 +94,15 @@ class _Interruptible:
     help="A detector.pt of promerge train, or a .pth or .pkl of CutLER's code.",
 )
 @click.option("--field", default="promerge_plus", show_default=True, help="Field to write to.")
-@declared_options(RunOptions, batch_size=4)
-@declared_options(DeviceOptions)
-def predict(
-    dataset: str,
-    checkpoint: Path,
-    field: str,
-    batch_size: int,
-    num_workers: int,
-    device: str,
-    overwrite: bool,
-) -> None:
+@declared_options(RunOptions, DeviceOptions, defaults={"batch_size": 4})
+def predict(dataset: str, checkpoint: Path, field: str, **flags: Any) -> None:
     """Write the masks of a trained detector into a field of DATASET."""
+    from fiftyone_promerge.fields import open_dataset
     from fiftyone_promerge.generation.generate import generate_masks
     from fiftyone_promerge.models.detector import load_detector
 
-    samples = _load(dataset)
-    model = load_detector(checkpoint, device)
-    summary = generate_masks(
-        samples,
-        model,
-        field,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        overwrite=overwrite,
-    )
+    samples = open_dataset(dataset)
+    model = load_detector(checkpoint, **DeviceOptions.pick(flags).to_dict())
+    summary = generate_masks(samples, model, field, **RunOptions.pick(flags).to_dict())
     print_summary(summary, console)
     console.print(f"Masks are in the field {field} of the FiftyOne dataset {dataset}")
-
-
-def _load(name: str) -> Any:
-    import fiftyone as fo
-
-    if not fo.dataset_exists(name):
-        known = ", ".join(fo.list_datasets()) or "none"
-        raise PromergeError(f"there is no FiftyOne dataset {name!r}; there are: {known}")
-    return fo.load_dataset(name)

@@ -15,7 +15,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from fiftyone_promerge.labels import detection_to_mask
-from promerge_core import PromergeError
+from promerge_core.errors import CocoError
 from promerge_core.masks.rle import encode_rle
 
 IMAGE_ID_FIELD = "coco_id"
@@ -23,10 +23,6 @@ IMAGE_ID_FIELD = "coco_id"
 
 BATCH_SIZE = 250
 """Images read at a time: enough to hide the database's latency, few enough to stay small."""
-
-
-class CocoError(PromergeError):
-    """A COCO file, or a field that should become one, has something in it that is not COCO."""
 
 
 class ImageSize(NamedTuple):

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone.core.collections as foc
+import numpy as np
 
 from fiftyone_promerge.fiftyone_internals import root_dataset
-from promerge_core.runs.coco_json import Kind, write_json
+from fiftyone_promerge.provenance import recorded_run
+from promerge_core.errors import CocoError
+from promerge_core.runs.coco_json import CATEGORY, Kind, write_json
 
 from .annotations import (
     IMAGE_ID_FIELD,
-    CocoError,
     annotation_area,
     batches,
     check_detections_field,
@@ -37,7 +39,9 @@ def export_coco(
 
     Image ids are the samples' `coco_id` where they have one, else 1, 2, ... in order. File names
     are relative to the deepest folder that holds all images. Sizes that are missing are computed;
-    an image without labels whose size cannot be found out is left out, with a warning.
+    an image without labels whose size cannot be found out is left out, with a warning. The `info`
+    of a dataset names the dataset and the field, and under `run`, as in the json of
+    `promerge generate`, what made the masks where that is known.
 
     Args:
         samples: a dataset or view of images.
@@ -51,15 +55,26 @@ def export_coco(
         the number of annotations written.
 
     Raises:
-        CocoError: the field is not one of detections, or the size of an image with labels is
-            unknown.
+        CocoError: the field is not one of detections, the size of an image with labels is
+            unknown, or a label has a number that JSON does not have (NaN, infinity).
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> photos.apply_model(fop.load_model("embedded", image_size=240), label_field="promerge")
+        >>> fop.export_coco(photos, "promerge", "masks.json")
+        5
     """
     check_detections_field(samples, field)
     compute_sizes(samples)
     image_ids = _image_ids(samples)
-    info = {"dataset": root_dataset(samples).name, "field": field}
+    info: dict[str, Any] = {"dataset": root_dataset(samples).name, "field": field}
+    run = recorded_run(samples, field)
+    if run is not None:
+        info["run"] = run
     annotations = _annotations(samples, field, image_ids, kind)
-    return write_json(Path(path), info, lambda: _images(samples, image_ids), annotations, kind)
+    return write_json(Path(path), info, _images(samples, image_ids), annotations, kind)
 
 
 def _annotations(
@@ -67,16 +82,29 @@ def _annotations(
 ) -> Iterator[dict[str, Any]]:
     ids, numbers = iter(image_ids), itertools.count(1)
     for batch in batches(samples):
-        for found in read_annotations(batch, field, with_masks=True):
+        found = read_annotations(batch, field, with_masks=True)
+        for path, labels in zip(batch.values("filepath"), found, strict=True):
             image_id = next(ids)
-            for annotation in found:
-                yield _file_annotation(annotation, next(numbers), image_id, kind)
+            for annotation in labels:
+                written = _file_annotation(annotation, next(numbers), image_id, kind)
+                _check_numbers(written, path)
+                yield written
+
+
+def _check_numbers(written: dict[str, Any], path: str) -> None:
+    for name in ("score", "bbox", "area"):
+        if name in written and not np.isfinite(written[name]).all():
+            raise CocoError(
+                f"A label of {path} has the {name} {written[name]}, and NaN and infinity are not "
+                f"JSON compliant: correct the label, or export a view without it"
+            )
 
 
 def _file_annotation(
     annotation: dict[str, Any], annotation_id: int, image_id: int, kind: str
 ) -> dict[str, Any]:
-    result: dict[str, Any] = {"id": annotation_id, "image_id": image_id, "category_id": 1}
+    result: dict[str, Any] = {"id": annotation_id, "image_id": image_id}
+    result["category_id"] = CATEGORY["id"]
     rle = annotation.get("segmentation")
     if rle is not None:
         result["segmentation"] = {"size": rle["size"], "counts": _text(rle["counts"])}

@@ -7,13 +7,11 @@ import math
 import os
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.collections as foc
-import ijson
 import numpy as np
 from bson import ObjectId
 from pycocotools import mask as coco_mask
@@ -22,89 +20,15 @@ from pymongo import UpdateOne
 from fiftyone_promerge.fiftyone_internals import label_class, root_dataset, write_samples
 from fiftyone_promerge.labels import LABEL, mask_to_detection, relative_box
 from promerge_core import Mask
+from promerge_core.errors import CocoError
+from promerge_core.runs.coco_file import CocoFile
 
-from .annotations import IMAGE_ID_FIELD, CocoError, ImageSize, compute_sizes
+from .annotations import IMAGE_ID_FIELD, ImageSize, compute_sizes
 
 logger = logging.getLogger(__name__)
 
 _LABELS_PER_WRITE = 5000
 _KEPT = (("area", "area", float), ("iscrowd", "iscrowd", int), ("id", IMAGE_ID_FIELD, int))
-
-
-class CocoFile:
-    """A COCO json file, read as a stream: it is never held in memory.
-
-    Args:
-        path: a file with `images` and `annotations`, or a list of results.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-
-    def images(self) -> Iterator[dict[str, Any]]:
-        """The images, each with at least `id`, `width` and `height`.
-
-        Raises:
-            CocoError: the file is not COCO json.
-        """
-        found = False
-        for image in self._items("images.item"):
-            found = True
-            yield _with_keys(image, ("id", "width", "height"), f"An image of {self.path}")
-        if not found:
-            raise CocoError(f"{self.path} is not a COCO dataset: it has no images")
-
-    def annotations(self) -> Iterator[dict[str, Any]]:
-        """The annotations or results, in the file's order, each with at least `image_id`.
-
-        Raises:
-            CocoError: the file is not COCO json.
-        """
-        results = self.is_results()
-        prefix = "item" if results else "annotations.item"
-        keys = ["image_id"] if results else ["id", "image_id"]
-        for annotation in self._items(prefix):
-            yield _with_keys(annotation, keys, f"An annotation of {self.path}")
-
-    def categories(self) -> dict[int, str]:
-        """Names of the categories by id; empty where the file has none."""
-        return {item["id"]: item["name"] for item in self._items("categories.item")}
-
-    def is_results(self) -> bool:
-        """Whether the file is a list of results and not a dataset.
-
-        Raises:
-            CocoError: it is neither.
-        """
-        keys = {"images", "annotations"}
-        with self.path.open("rb") as file:
-            try:
-                for prefix, event, value in ijson.parse(file):
-                    if (prefix, event) == ("", "start_array"):
-                        return True
-                    if (prefix, event) == ("", "map_key") and value in keys:
-                        return False
-            except ijson.JSONError as error:
-                raise self._not_json(error) from error
-        raise CocoError(f"{self.path} is not a COCO file: it has no list 'images' or 'annotations'")
-
-    def _items(self, prefix: str) -> Iterator[Any]:
-        with self.path.open("rb") as file:
-            try:
-                yield from ijson.items(file, prefix, use_float=True)
-            except ijson.JSONError as error:
-                raise self._not_json(error) from error
-
-    def _not_json(self, error: Exception) -> CocoError:
-        reason = " ".join(str(error).split())
-        return CocoError(f"{self.path} is not valid JSON (NaN is not either): {reason}")
-
-
-def _with_keys(item: Any, keys: Sequence[str], what: str) -> dict[str, Any]:
-    missing = [key for key in keys if not isinstance(item, dict) or key not in item]
-    if missing:
-        raise CocoError(f"{what} has no {' and no '.join(missing)}: {str(item)[:80]}")
-    return item
 
 
 def annotation_to_detection(annotation: dict[str, Any], size: ImageSize) -> fo.Detection:
@@ -114,6 +38,10 @@ def annotation_to_detection(annotation: dict[str, Any], size: ImageSize) -> fo.D
         annotation: `segmentation` (polygons or RLE) or `bbox` or both; `score`, `area`, `iscrowd`
             and `id` where it has them.
         size: the image's.
+
+    Returns:
+        the label; beside what FiftyOne needs it has COCO's own `coco_bbox`, `area`, `iscrowd` and
+        `coco_id` where the annotation has them.
 
     Raises:
         CocoError: neither mask nor box, an RLE of another size than its image, a negative box, a
@@ -210,7 +138,12 @@ class LabelWriter:
             self._write()
 
     def add(self, sample_id: str, detection: fo.Detection) -> None:
-        """Appends a detection to a sample."""
+        """Appends a detection to a sample.
+
+        Args:
+            sample_id: the sample's id in the database.
+            detection: the label, as `annotation_to_detection` gives it.
+        """
         self._waiting[sample_id].append(detection.to_dict())
         self._count += 1
         if self._count == _LABELS_PER_WRITE:
@@ -230,7 +163,7 @@ class LabelWriter:
 
 
 class UniqueIds:
-    """Notices an id that comes twice, in 8 bytes an id.
+    """Notices an id that comes twice, in 8 bytes per id.
 
     Args:
         what: what the ids are of, for the error message.
@@ -280,6 +213,16 @@ def import_coco(
 
     Raises:
         CocoError: the field exists already, or something in the file is wrong.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> photos.apply_model(fop.load_model("embedded", image_size=240), label_field="promerge")
+        >>> fop.export_coco(photos, "promerge", "masks.json")
+        5
+        >>> fop.import_coco(photos, "imported", "masks.json")
+        {'labels': 5, 'unknown_images': 0}
     """
     dataset = root_dataset(samples)
     if dataset.has_field(field):

@@ -77,6 +77,17 @@ def evaluate(
         EvaluationError: a label lacks a mask, a prediction lacks a finite confidence, or both
             fields are the same.
         CocoError: a field is not one of detections, or an image's size is unknown.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> for method in ("promerge", "maskcut"):
+        ...     model = fop.load_model("embedded", method, image_size=240)
+        ...     photos.apply_model(model, label_field=method)
+        >>> results = fop.evaluate(photos, "promerge", gt_field="maskcut")
+        >>> round(results.metrics()["AP50"], 2)
+        0.4
     """
     if iou_type not in ("segm", "bbox"):
         raise EvaluationError(f"iou_type is '{iou_type}': choose 'segm' (masks) or 'bbox' (boxes)")

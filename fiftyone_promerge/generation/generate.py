@@ -57,6 +57,15 @@ def generate_masks(
         FieldError: the field is reserved or of another type, or holds masks that were made with
             other parameters.
         PromergeError: the model fails, as with broken weights; what was done is kept.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> model = fop.load_model("embedded", image_size=240)
+        >>> summary = fop.generate_masks(photos, model, label_field="promerge")
+        >>> summary.images, summary.masks
+        (2, 5)
     """
     check_label_field(samples, label_field)
     todo = _todo(samples, model, label_field, options)

@@ -13,8 +13,8 @@ import fiftyone as fo
 from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD
 from fiftyone_promerge.fiftyone_internals import ApplyModelCall
 from fiftyone_promerge.provenance import record_run
-from promerge_core import ImageMasks, Mask, PromergeError, SkippedImage, Summary
-from promerge_core.runs.coco_json import Record
+from promerge_core import ImageMasks, Mask, PromergeError, Summary
+from promerge_core.runs.coco_json import ImageRow, summarise
 from promerge_core.runs.shards import ShardFolder
 from promerge_core.runs.sources import is_url
 
@@ -57,87 +57,97 @@ def import_shards(
     check_label_field(dataset, field)
     if dataset.has_field(field):
         check_same_parameters(dataset, made_by, field)
-    root = _local_root(folder, known["root"], images_dir)
-    if not len(dataset) and not root.is_dir():
-        raise PromergeError(
-            f"there is no folder {root}; say with --images-dir where the images lie"
-        )
-    locate = _find_samples if len(dataset) else _add_samples
+    root = _local_root(folder, known["root"], images_dir, must_exist=not len(dataset))
     call = ApplyModelCall(dataset, field, skip_failures=True)
-    summary = Summary()
     # At once, so that an import which is killed can be done again; again at the end.
-    record_run(call, made_by, summary)
-    unknown = 0
-    with MaskWriter(dataset, field) as writer:
-        for records in _batches(folder.records()):
-            by_path = {str(root / record["file_name"]): record for record in records}
-            located = locate(dataset, by_path)
-            writer.write(_count(located, summary))
-            unknown += len(records) - len(located)
-            if progress is not None:
-                progress(len(records))
+    record_run(call, made_by, Summary())
+    summary = _write_masks(dataset, field, folder, root, progress)
+    unknown = known["images"] - summary.images - len(summary.skipped)
     if unknown == known["images"]:
         dataset.delete_run(field)
         raise PromergeError(
             f"none of the {unknown} images is in the dataset, for example "
-            f"{root / records[0]['file_name']}; say with --images-dir where they lie"
+            f"{root / next(folder.rows(with_masks=False))['file_name']}; "
+            f"say with --images-dir where they lie"
         )
     record_run(call, made_by, summary)
     return summary, unknown
 
 
-def _local_root(folder: ShardFolder, root: str, images_dir: str | Path | None) -> Path:
+def _write_masks(
+    dataset: fo.Dataset,
+    field: str,
+    folder: ShardFolder,
+    root: Path,
+    progress: Callable[[int], object] | None,
+) -> Summary:
+    """Writes the masks of all images that are in the dataset, and counts these images."""
+    locate = _find_samples if len(dataset) else _add_samples
+    summary = Summary()
+    with MaskWriter(dataset, field) as writer:
+        for rows in _batches(folder.rows()):
+            located = locate(dataset, {str(root / row["file_name"]): row for row in rows})
+            writer.write(_masks(located))
+            summary.merge(summarise(located.values()))
+            if progress is not None:
+                progress(len(rows))
+    return summary
+
+
+def _local_root(
+    folder: ShardFolder, root: str, images_dir: str | Path | None, must_exist: bool
+) -> Path:
     if images_dir is None and is_url(root):
         raise PromergeError(
             f"the images of {folder.location} lie at {root}; "
             f"say with --images-dir where they lie on this machine"
         )
-    return Path(os.path.abspath(images_dir or root))  # noqa: PTH100 - keeps links
+    local = Path(os.path.abspath(images_dir or root))  # noqa: PTH100 - keeps links
+    if must_exist and not local.is_dir():
+        raise PromergeError(
+            f"there is no folder {local}; say with --images-dir where the images lie"
+        )
+    return local
 
 
-def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
-    while batch := list(itertools.islice(records, _BATCH_SIZE)):
+def _batches(rows: Iterator[ImageRow]) -> Iterator[list[ImageRow]]:
+    while batch := list(itertools.islice(rows, _BATCH_SIZE)):
         yield batch
 
 
-def _find_samples(dataset: fo.Dataset, records: dict[str, Record]) -> dict[str, Record]:
-    """Records by the ids of the samples with these paths, as they are or with links resolved."""
-    by_path = {str(Path(path).resolve()): record for path, record in records.items()} | records
+def _find_samples(dataset: fo.Dataset, rows: dict[str, ImageRow]) -> dict[str, ImageRow]:
+    """Rows by the ids of the samples with these paths, as they are or with links resolved."""
+    by_path = {str(Path(path).resolve()): row for path, row in rows.items()} | rows
     # select_by uses the index of the paths, which a match on an expression cannot.
     paths, ids = dataset.select_by("filepath", list(by_path)).values(["filepath", "id"])
     return {sample_id: by_path[path] for path, sample_id in zip(paths, ids, strict=True)}
 
 
-def _add_samples(dataset: fo.Dataset, records: dict[str, Record]) -> dict[str, Record]:
-    """Records by the ids of new samples with these paths."""
-    ids = dataset.add_samples(_samples(records), progress=False)
-    return dict(zip(ids, records.values(), strict=True))
+def _add_samples(dataset: fo.Dataset, rows: dict[str, ImageRow]) -> dict[str, ImageRow]:
+    """Rows by the ids of new samples with these paths."""
+    ids = dataset.add_samples(_samples(rows), progress=False)
+    return dict(zip(ids, rows.values(), strict=True))
 
 
-def _samples(records: dict[str, Record]) -> Iterable[fo.Sample]:
-    for path, record in records.items():
-        sample = fo.Sample(filepath=path, **{IMAGE_ID_FIELD: record["id"]})
-        if "skipped" not in record:
-            sample.metadata = fo.ImageMetadata(width=record["width"], height=record["height"])
+def _samples(rows: dict[str, ImageRow]) -> Iterable[fo.Sample]:
+    for path, row in rows.items():
+        sample = fo.Sample(filepath=path, **{IMAGE_ID_FIELD: row["id"]})
+        if "skipped" not in row:
+            sample.metadata = fo.ImageMetadata(width=row["width"], height=row["height"])
         yield sample
 
 
-def _count(located: dict[str, Record], summary: Summary) -> dict[str, ImageMasks]:
-    """The masks of samples, counted; an image that could not be read has none."""
-    masks = {}
-    for sample_id, record in located.items():
-        if "skipped" in record:
-            summary.skip(SkippedImage(record["file_name"], record["skipped"]))
-            continue
-        summary.count(len(record["masks"]), record["reason"])
-        masks[sample_id] = ImageMasks(
-            [_mask(row) for row in record["masks"]],
-            record["width"],
-            record["height"],
-            record["reason"],
+def _masks(located: dict[str, ImageRow]) -> dict[str, ImageMasks]:
+    """The masks of samples; an image that could not be read has none."""
+    return {
+        sample_id: ImageMasks(
+            [_mask(found) for found in row["masks"]], row["width"], row["height"], row["reason"]
         )
-    return masks
+        for sample_id, row in located.items()
+        if "skipped" not in row
+    }
 
 
-def _mask(row: dict[str, Any]) -> Mask:
-    return Mask(row["segmentation"], tuple(row["bbox"]), row["area"], row["score"], row["facts"])
+def _mask(found: dict[str, Any]) -> Mask:
+    box = tuple(found["bbox"])
+    return Mask(found["segmentation"], box, found["area"], found["score"], found["facts"])

@@ -77,13 +77,22 @@ def load_detector(checkpoint: str | Path, device: str = "auto") -> DetectorModel
         device: `auto` (cuda, else cpu), or a torch device.
 
     Returns:
-        the model.
+        a FiftyOne model: `dataset.apply_model(model, label_field)`.
 
     Raises:
         PromergeError: the file cannot be read, or holds something to be executed, or does not fit
             its architecture.
         MissingExtraError: the library of its engine is not installed.
         BackboneError: this machine has no such device.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> detector = fop.load_detector("run/round_0/detector.pt")
+        >>> photos.apply_model(detector, label_field="promerge_plus", batch_size=8)
+        >>> photos.has_field("promerge_plus")
+        True
     """
     detector = load(checkpoint, resolve_device(device))
     return DetectorModel(detector, Path(checkpoint).resolve(), {"device": str(device)})

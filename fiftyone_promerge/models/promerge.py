@@ -81,11 +81,20 @@ def load_model(
             `promerge_core.MaskCutConfig`.
 
     Returns:
-        the model.
+        a FiftyOne model, also for `generate_masks`.
 
     Raises:
         ConfigError: the method or a parameter is unknown, or a parameter is out of its range.
         BackboneError: see `promerge_core.load_backbone`.
+
+    Examples:
+        >>> import fiftyone_promerge as fop
+        >>> from fiftyone_promerge.demo import demo_dataset
+        >>> photos = demo_dataset().limit(2)
+        >>> model = fop.load_model("embedded", image_size=240, affinity_threshold=0.3)
+        >>> photos.apply_model(model, label_field="promerge", batch_size=8)
+        >>> photos.count("promerge.detections")
+        5
     """
     parameters = method_config(method, config)
     loaded = load_backbone(backbone, device=device, dtype=dtype, weights=weights)

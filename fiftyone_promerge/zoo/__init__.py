@@ -1,6 +1,6 @@
 """The models of `manifest.json`, as FiftyOne's model zoo downloads and loads them.
 
-FiftyOne runs this file by its path, each time anew, also where nothing is installed; so it defines
+FiftyOne runs this file by its path, again each time, even where nothing is installed. So it defines
 no class, which a worker process would have to import.
 """
 
@@ -31,8 +31,12 @@ MODELS = {
 def download_model(model_name: str, model_path: str) -> None:
     """Downloads the weights of a model's backbone from timm's hub.
 
-    Of a backbone without weights it makes an empty file, which FiftyOne takes for the sign that
-    there is nothing to download.
+    For a backbone without weights it makes an empty file, which tells FiftyOne that nothing is
+    left to download.
+
+    Args:
+        model_name: the name in `manifest.json`.
+        model_path: the file to write.
 
     Raises:
         BackboneError: the hub cannot be reached; the message says which file to bring.
@@ -50,6 +54,9 @@ def load_model(model_name: str, model_path: str, **kwargs: Any) -> ProMergeModel
         model_path: the weights that `download_model` wrote.
         **kwargs: `device`, `dtype` and parameters of the method, as in
             `fiftyone_promerge.load_model`.
+
+    Returns:
+        the model, for `dataset.apply_model`.
     """
     import fiftyone_promerge
     from promerge_core.registry import BACKBONES
@@ -60,11 +67,22 @@ def load_model(model_name: str, model_path: str, **kwargs: Any) -> ProMergeModel
 
 
 def resolve_input(model_name: str, ctx: Any) -> types.Property:
-    """The parameters of a model's method as a form."""
-    from fiftyone_promerge.operators.framework.forms import Form
+    """The parameters of a model's method as a form.
+
+    Args:
+        model_name: the name in `manifest.json`.
+        ctx: the context of FiftyOne's operator that asks for them.
+
+    Returns:
+        the form, with every given value checked.
+    """
+    from fiftyone.operators import types
+
+    from fiftyone_promerge.inputs import ask
     from promerge_core.registry import METHODS
 
     method, _ = MODELS[model_name]
-    form = Form(ctx)
-    form.parameters(METHODS[method].config)
-    return form.property(model_name)
+    inputs = types.Object()
+    for one in METHODS[method].config.parameters():
+        ask(inputs, one, ctx.params.get(one.name))
+    return types.Property(inputs, view=types.View(label=model_name))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import fiftyone.core.collections as foc
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from fiftyone_promerge.fields import check_label_field, detections_fields
 from fiftyone_promerge.generation.generate import generate_masks
 from fiftyone_promerge.models.mask_model import MaskModel
-from promerge_core import Summary
-from promerge_core.stages.pipeline import NoMasks
+from promerge_core import NoMasks, Summary
+from promerge_core.options import RunOptions
 
-from .forms import table
+from .forms import Form
+from .outputs import table
 from .run_operator import RunOperator
 from .running import Report, bar_progress
 
@@ -34,18 +37,27 @@ class MasksOperator(RunOperator):
         report: Report,
         masks_dir: str | None = None,
     ) -> dict[str, Any]:
-        """Applies a model with the values of the form; the result is ready for JSON."""
+        """Applies a model to the chosen samples.
+
+        Args:
+            ctx: the operator's context.
+            model: makes the masks.
+            values: the form's values: `label_field` and all of `RunOptions`.
+            report: is told how many images are done.
+            masks_dir: folder for the masks as PNG files; None keeps them in the database.
+
+        Returns:
+            the operator's result.
+        """
         start = time.perf_counter()
         samples = ctx.target_view(require_flat=True)
         summary = generate_masks(
             samples,
             model,
             values["label_field"],
-            batch_size=values["batch_size"],
-            num_workers=values["num_workers"],
-            overwrite=values["overwrite"],
             masks_dir=masks_dir,
             progress=bar_progress(report, "Images"),
+            **RunOptions.pick(values).to_dict(),
         )
         return {
             "label_field": values["label_field"],
@@ -55,7 +67,7 @@ class MasksOperator(RunOperator):
         }
 
     def show(self, ctx: foo.ExecutionContext, result: dict[str, Any]) -> Iterator[Any]:
-        """Makes the field visible, and the samples the view."""
+        """See `RunOperator`: the field becomes visible, and the samples the view."""
         yield ctx.ops.reload_dataset()
         fields = dict.fromkeys([*ctx.active_fields, result["label_field"]])
         yield ctx.ops.set_active_fields([*fields])
@@ -64,13 +76,44 @@ class MasksOperator(RunOperator):
             yield ctx.ops.set_view(samples)
 
     def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
-        """Masks, images without any and why, images skipped and why."""
+        """See `RunOperator`: masks, images without any and why, images skipped and why."""
         outputs.md(_sentence(result), name="summary")
         if result["without"]:
             columns = {"images": "Images", "reason": "Why they have no masks"}
             table(outputs, "without", columns, "Images without masks")
         if result["skipped"]:
             table(outputs, "skipped", {"path": "Image", "reason": "Why"}, "Images skipped")
+
+
+def ask_label_field(form: Form, samples: foc.SampleCollection, default: str) -> None:
+    """Asks for the field to write masks to, and whether to overwrite one that is there.
+
+    Args:
+        form: gets the values `label_field` and `overwrite`.
+        samples: what the masks are made for.
+        default: the field where none is given.
+    """
+    field = form.text(
+        "label_field",
+        default,
+        detections_fields(samples),
+        label="Label field",
+        description="The field to write the masks to",
+    )
+    correct = form.check("label_field", lambda: check_label_field(samples, field))
+    if correct and samples.has_field(field):
+        form.parameters(RunOptions, ["overwrite"])
+
+
+def ask_run_options(form: Form, defaults: Mapping[str, Any] | None = None) -> None:
+    """Asks for all run options but `overwrite`, which `ask_label_field` asks for.
+
+    Args:
+        form: gets the values.
+        defaults: other defaults than the declared ones, by name.
+    """
+    names = [one.name for one in RunOptions.parameters() if one.name != "overwrite"]
+    form.parameters(RunOptions, names, defaults=defaults)
 
 
 def _counts(summary: Summary) -> dict[str, Any]:

@@ -38,20 +38,53 @@ class RunOperator(foo.Operator, abc.ABC):
 
     @abc.abstractmethod
     def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:
-        """What a run with these values is called while it is under way."""
+        """What a run is called while it is under way; no two runs may have the same name.
+
+        Args:
+            ctx: the operator's context.
+            values: the form's values.
+
+        Returns:
+            a name for people, such as `promerge of my-dataset`.
+        """
 
     @abc.abstractmethod
     def work(
         self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
     ) -> dict[str, Any]:
-        """Does the work; the result is ready for JSON."""
+        """Does the work.
+
+        Args:
+            ctx: the operator's context.
+            values: the form's values.
+            report: to be told how far the work is.
+
+        Returns:
+            the operator's result, ready for JSON.
+
+        Raises:
+            PromergeError: the work failed; the message says why and what to do.
+        """
 
     @abc.abstractmethod
     def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
-        """Adds what a person is told of a result."""
+        """Adds what a person is told of a result.
+
+        Args:
+            outputs: the output to add to.
+            result: what `work` returned.
+        """
 
     def show(self, ctx: foo.ExecutionContext, result: dict[str, Any]) -> Iterator[Any]:
-        """Makes the App show what a run that succeeded has changed."""
+        """Makes the App show what a run that succeeded has changed.
+
+        Args:
+            ctx: the operator's context.
+            result: what `work` returned.
+
+        Returns:
+            the messages for the App.
+        """
         yield ctx.ops.reload_dataset()
 
     @property

@@ -178,7 +178,15 @@ def _throttled(send: Report) -> Report:
 
 
 def bar_progress(report: Report, label: str) -> Callable[[fou.ProgressBar], None]:
-    """A `progress` argument for FiftyOne's methods that reports how many samples are done."""
+    """A `progress` argument for FiftyOne's methods that reports how many samples are done.
+
+    Args:
+        report: is told the fraction done and a line such as "Images: 3 of 30".
+        label: what the line begins with.
+
+    Returns:
+        a function that FiftyOne calls with its progress bar.
+    """
 
     def update(bar: fou.ProgressBar) -> None:
         report(bar.iteration / (bar.total or 1), f"{label}: {bar.iteration} of {bar.total}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import fiftyone as fo
 import fiftyone.core.patches as fop
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from fiftyone_promerge import plugin
+from fiftyone_promerge.fields import detections_fields
+from fiftyone_promerge.inputs import suggestions_view
 from fiftyone_promerge.inspection.inspect_image import Inspection, Source, inspect_image, store_maps
-from fiftyone_promerge.operators.framework.forms import detections_fields, spoken
 from fiftyone_promerge.provenance import recorded_parameters
 from promerge_core import ProMergeConfig, PromergeError
 from promerge_core.registry import BACKBONES, OFFLINE_BACKBONE
@@ -19,7 +19,7 @@ from . import steps as inspector_steps
 from .overview import show_overview
 from .parts import item, notice
 
-_GENERATE = "@promerge/promerge/generate_masks"
+_GENERATE = f"{plugin.NAME}/generate_masks"
 _DEFAULTS = {"backbone": OFFLINE_BACKBONE, "weights": None, **ProMergeConfig().to_dict()}
 _LARGEST_STRIDE = 16
 
@@ -161,24 +161,23 @@ class Inspector(foo.Panel):
     def _show_sliders(
         self, panel: types.Object, ctx: foo.ExecutionContext, names: tuple[str, ...]
     ) -> None:
-        fields = {field.name: field for field in dataclasses.fields(ProMergeConfig)}
+        declared = {one.name: one for one in ProMergeConfig.parameters()}
         sliders = panel.grid("parameters", gap=0, componentsProps=item("100%"))
-        for name in names:
-            low, high = (fields[name].metadata[key] for key in ("low", "high"))
-            whole = isinstance(fields[name].default, int)
+        for one in (declared[name] for name in names):
+            whole = one.type is int
             define = sliders.int if whole else sliders.float
             view = types.SliderView(
-                label=f"{spoken(name)}: {ctx.panel.get_state('parameters')[name]}",
-                description=fields[name].metadata["help"],
+                label=f"{one.label}: {ctx.panel.get_state('parameters')[one.name]}",
+                description=one.help,
                 label_position="top",
                 value_label_display="off",
                 view_multiple_of=1 if whole else 0.01,
                 componentsProps=item("240px"),
             )
             define(
-                name,
-                min=low,
-                max=_LARGEST_STRIDE if whole else high,
+                one.name,
+                min=one.low,
+                max=_LARGEST_STRIDE if whole else one.high,
                 view=view,
                 on_change=self.redraw,
             )
@@ -192,11 +191,7 @@ class Inspector(foo.Panel):
         buttons.btn("reset", "Reset", on_click=self.reset, variant="outlined")
         self._show_field(panel, ctx)
         source = panel.grid("source", gap=2, componentsProps=item("100%"))
-        view = types.AutocompleteView(
-            label="Backbone", allow_user_input=True, componentsProps=item("240px")
-        )
-        for name in BACKBONES:
-            view.add_choice(name, label=name)
+        view = suggestions_view(BACKBONES, label="Backbone", componentsProps=item("240px"))
         source.str("backbone", view=view, on_change=self.redraw)
         source.str(
             "weights",

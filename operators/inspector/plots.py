@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fiftyone_promerge.cli.report import paint
+from fiftyone_promerge.drawing import paint
 from fiftyone_promerge.inspection.inspect_image import Inspection
 from promerge_core import ProMergeConfig
 from promerge_core.stages.explanation import Outcomes

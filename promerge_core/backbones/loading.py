@@ -39,6 +39,14 @@ def load_backbone(
     Raises:
         BackboneError: the name, device or dtype is unknown, the hub cannot be reached, or the
             weights do not fit; the message says what to do.
+
+    Examples:
+        >>> import numpy as np
+        >>> from promerge_core import load_backbone
+        >>> backbone = load_backbone("embedded")
+        >>> images = np.zeros((2, 480, 480, 3), np.uint8)
+        >>> backbone(backbone.normalise(images)).shape
+        torch.Size([2, 40, 60, 60])
     """
     entry = check_backbone(name, weights)
     target = resolve_device(device, with_mps="mps" in entry.devices)

@@ -73,6 +73,7 @@ def load_state(
     state: dict[str, torch.Tensor],
     problem: str,
     error: type[PromergeError] = BackboneError,
+    with_shapes: bool = True,
 ) -> None:
     """Loads a state dict that must fit in every name and shape.
 
@@ -81,6 +82,7 @@ def load_state(
         state: the tensors by name.
         problem: what a message says of one that does not fit, before it lists why.
         error: what is raised then.
+        with_shapes: whether the message also says which shapes differ.
 
     Raises:
         PromergeError: it does not fit; of the type `error`.
@@ -91,6 +93,8 @@ def load_state(
         "unexpected": sorted(set(state) - set(expected)),
         "of another shape": [
             f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
+            if with_shapes
+            else name
             for name, tensor in expected.items()
             if name in state and state[name].shape != tensor.shape
         ],

@@ -36,6 +36,17 @@ def refine(
     Raises:
         ValueError: a shape does not fit, or the backend is unknown.
         MissingExtraError: `pydensecrf` is asked for and not installed.
+
+    Examples:
+        >>> import numpy as np, torch
+        >>> from promerge_core import refine
+        >>> image = np.full((64, 64, 3), 90, np.uint8)
+        >>> image[16:40, 16:40] = (220, 30, 30)
+        >>> masks = torch.zeros(1, 8, 8, dtype=torch.bool)
+        >>> masks[0, 2:6, 2:5] = True  # in patches of 8 pixels, a little more than the red square
+        >>> refined, accepted = refine(image, masks)
+        >>> refined.sum().item(), accepted.tolist()
+        (576, [True])
     """
     refined, iou = refine_with_iou(image, masks, config, backend)
     config = config or ProMergeConfig()

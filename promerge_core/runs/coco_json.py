@@ -1,4 +1,4 @@
-"""The record of one image of a run, ready for JSON, and the COCO files that records make."""
+"""The row of one image of a run, ready for JSON, and the writer of all COCO files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,27 @@ from .summary import Summary
 
 CATEGORY = {"id": 1, "name": "object", "supercategory": "object"}
 
-Record = dict[str, Any]
+ImageRow = dict[str, Any]
+"""What a run found in one image, or why it skipped it: see `image_row` and `skipped_row`."""
 
 Kind = Literal["dataset", "results"]
 
 _DESCRIPTION = "Instance masks without labels, by fiftyone-promerge"
 
 
-def image_record(image_id: int, file_name: str, masks: ImageMasks) -> Record:
-    """The record of an image that was processed."""
+def image_row(image_id: int, file_name: str, masks: ImageMasks) -> ImageRow:
+    """The row of an image that was processed.
+
+    Args:
+        image_id: COCO image id.
+        file_name: the image's name in the run.
+        masks: what was found in it.
+
+    Returns:
+        `id`, `file_name`, `width` and `height` in pixels, `reason` (why there are no masks, or
+        None) and `masks`: a list of `segmentation` (COCO compressed RLE), `bbox` (x, y, width,
+        height in pixels), `area` in pixels and `score` in [0, 1].
+    """
     return {
         "id": image_id,
         "file_name": file_name,
@@ -42,50 +54,59 @@ def image_record(image_id: int, file_name: str, masks: ImageMasks) -> Record:
     }
 
 
-def skipped_record(image_id: int, file_name: str, why: str) -> Record:
-    """The record of an image that cannot be read."""
+def skipped_row(image_id: int, file_name: str, why: str) -> ImageRow:
+    """The row of an image that cannot be read.
+
+    Args:
+        image_id: COCO image id.
+        file_name: the image's name in the run.
+        why: why it cannot be read, in one sentence.
+
+    Returns:
+        `id`, `file_name` and `skipped`, which is `why`.
+    """
     return {"id": image_id, "file_name": file_name, "skipped": why}
 
 
-def summarise(records: Iterable[Record]) -> Summary:
-    """Counts over all records."""
+def summarise(rows: Iterable[ImageRow]) -> Summary:
+    """Counts over all rows."""
     summary = Summary()
-    for record in records:
-        if "skipped" in record:
-            summary.skip(SkippedImage(record["file_name"], record["skipped"]))
+    for row in rows:
+        if "skipped" in row:
+            summary.skip(SkippedImage(row["file_name"], row["skipped"]))
         else:
-            summary.count(len(record["masks"]), record["reason"])
+            summary.count(len(row["masks"]), row["reason"])
     return summary
 
 
 def write_coco(
     output: Path,
     run: dict[str, Any],
-    records: Callable[[], Iterable[Record]],
+    rows: Callable[[], Iterable[ImageRow]],
     kind: Kind = "dataset",
 ) -> Summary:
-    """Writes the records of a run as one COCO json; see `write_json`.
+    """Writes the rows of a run as one COCO json, without holding it in memory.
 
     Args:
-        output: the file to write.
-        run: what made the records, for the `info` of a dataset.
-        records: gives the records from the first on at each call, in the same order.
-        kind: as of `write_json`.
+        output: the file to write; if anything fails, it stays as it was.
+        run: what made the rows, for the `info` of a dataset.
+        rows: gives the rows from the first on at each call, in the same order.
+        kind: as for `write_json`.
 
     Returns:
-        counts over all records.
+        counts over all rows.
     """
-    summary = summarise(records())
+    summary = summarise(rows())
     info = {"run": run, "summary": summary.to_dict()}
-    rows = _result_rows if kind == "results" else _annotation_rows
-    write_json(output, info, lambda: _image_rows(records()), rows(records()), kind)
+    annotations = _results if kind == "results" else _annotations
+    write_json(output, info, _images(rows()), annotations(rows()), kind)
     return summary
 
 
 def write_json(
     output: Path,
     info: dict[str, Any],
-    images: Callable[[], Iterable[dict[str, Any]]],
+    images: Iterable[dict[str, Any]],
     annotations: Iterable[dict[str, Any]],
     kind: Kind = "dataset",
 ) -> int:
@@ -94,7 +115,7 @@ def write_json(
     Args:
         output: the file to write; if anything fails, it stays as it was.
         info: what made the annotations, for the `info` of a dataset.
-        images: gives the images.
+        images: the images of a dataset, in any order; not read for `results`.
         annotations: the annotations, in the form that `kind` asks for.
         kind: `dataset` for images, annotations and the one category; `results` for the list that
             `COCO.loadRes` takes, without boxes where there are masks, since it would take the
@@ -116,7 +137,7 @@ def write_json(
                 write('{"info": ' + json.dumps({"description": _DESCRIPTION, **info}))
                 write(',\n"categories": ' + json.dumps([CATEGORY]))
                 write(',\n"images": ')
-                _write_list(write, images())
+                _write_list(write, images)
                 write(',\n"annotations": ')
                 count = _write_list(write, annotations)
                 write("}\n")
@@ -127,34 +148,34 @@ def write_json(
     return count
 
 
-def _image_rows(records: Iterable[Record]) -> Iterator[Record]:
+def _images(rows: Iterable[ImageRow]) -> Iterator[dict[str, Any]]:
     names = ("id", "file_name", "width", "height")
-    for record in records:
-        if "skipped" not in record:
-            yield {name: record[name] for name in names}
+    for row in rows:
+        if "skipped" not in row:
+            yield {name: row[name] for name in names}
 
 
-def _annotation_rows(records: Iterable[Record]) -> Iterator[Record]:
+def _annotations(rows: Iterable[ImageRow]) -> Iterator[dict[str, Any]]:
     numbers = itertools.count(1)
     names = ("segmentation", "bbox", "area", "score")
-    for record in records:
-        for mask in record.get("masks", ()):
-            keys = {"id": next(numbers), "image_id": record["id"], "category_id": CATEGORY["id"]}
+    for row in rows:
+        for mask in row.get("masks", ()):
+            keys = {"id": next(numbers), "image_id": row["id"], "category_id": CATEGORY["id"]}
             yield {**keys, "iscrowd": 0, **{name: mask[name] for name in names}}
 
 
-def _result_rows(records: Iterable[Record]) -> Iterator[Record]:
-    for record in records:
-        for mask in record.get("masks", ()):
-            keys = {"image_id": record["id"], "category_id": CATEGORY["id"]}
+def _results(rows: Iterable[ImageRow]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        for mask in row.get("masks", ()):
+            keys = {"image_id": row["id"], "category_id": CATEGORY["id"]}
             yield {**keys, "segmentation": mask["segmentation"], "score": mask["score"]}
 
 
-def _write_list(write: Callable[[str], object], rows: Iterable[dict[str, Any]]) -> int:
-    """Writes one row per line; their number."""
+def _write_list(write: Callable[[str], object], items: Iterable[dict[str, Any]]) -> int:
+    """Writes one item per line; their number."""
     count = 0
-    for row in rows:
-        write((",\n" if count else "[\n") + json.dumps(row, allow_nan=False))
+    for item in items:
+        write((",\n" if count else "[\n") + json.dumps(item, allow_nan=False))
         count += 1
     write("\n]" if count else "[]")
     return count

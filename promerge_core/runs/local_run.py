@@ -10,10 +10,12 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
+from promerge_core.errors import CocoError
 from promerge_core.generator import MaskGenerator
 from promerge_core.images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
 
-from .coco_json import Record, image_record, skipped_record, write_coco
+from .coco_file import CocoFile
+from .coco_json import ImageRow, image_row, skipped_row, write_coco
 from .sources import ImageEntry, RunError, digest_entries
 from .summary import Summary
 
@@ -22,14 +24,15 @@ class CocoRun:
     """Segments images batch by batch and writes their masks as one COCO json.
 
     Each finished batch is one line of a journal beside the output. A run that is stopped loses at
-    most the batch it was in; the next one goes on behind it, with the same batches, and ends with
-    the same file as an undisturbed run. The journal is removed when the output is complete.
+    most the batch it was in; the next one continues after the journal's last line, with the same
+    batches, and ends with the same file as an undisturbed run. The journal is removed when the
+    output is complete.
 
     Args:
         generator: makes the masks.
         entries: the images, in the order of the run.
         output: the json to write.
-        settings: what else decides the result (backbone, weights, ...), for the record.
+        settings: what else decides the result (backbone, weights, ...), for the `info` of the json.
         batch_size: images in a batch of the backbone.
 
     Raises:
@@ -101,7 +104,7 @@ class CocoRun:
         except OSError as error:
             raise RunError(
                 f"{error.filename or self._output} cannot be written: {error.strerror}; "
-                f"what was done is kept, and the same run goes on from there"
+                f"what was done is kept, and the same run continues from there"
             ) from error
         self._journal.unlink()
         if not summary.images:
@@ -131,12 +134,12 @@ class CocoRun:
         finally:
             if not done:
                 self._journal.unlink(missing_ok=True)
-        summary = write_coco(self._output, self._header, self._records)
+        summary = write_coco(self._output, self._header, self._rows)
         summary.seconds = dict(self._generator.timer.seconds)
         return summary
 
     def _batches_done(self) -> int:
-        """Number of batches in the journal, which is cut behind its last whole line."""
+        """Number of batches in the journal, which is cut off after its last whole line."""
         if not self._journal.exists():
             return 0
         content = self._journal.read_bytes()
@@ -168,17 +171,17 @@ class CocoRun:
 
     def _segment(
         self, batch: Sequence[ImageEntry], images: list[PreparedImage | SkippedImage]
-    ) -> list[Record]:
+    ) -> list[ImageRow]:
         readable = [image for image in images if isinstance(image, PreparedImage)]
         results = iter(self._generator.generate_prepared(readable))
         return [
-            skipped_record(entry.id, entry.file_name, image.why)
+            skipped_row(entry.id, entry.file_name, image.why)
             if isinstance(image, SkippedImage)
-            else image_record(entry.id, entry.file_name, next(results))
+            else image_row(entry.id, entry.file_name, next(results))
             for entry, image in zip(batch, images, strict=True)
         ]
 
-    def _records(self) -> Iterator[Record]:
+    def _rows(self) -> Iterator[ImageRow]:
         with self._journal.open(encoding="utf-8") as lines:
             for line in itertools.islice(lines, 1, None):
                 yield from json.loads(line)
@@ -216,11 +219,8 @@ def _read_header(journal: bytes) -> Any:
 
 
 def _read_info(output: Path) -> dict[str, Any]:
-    """The `info` in an output's first line; empty where the file was not made here."""
-    with output.open(encoding="utf-8", errors="replace") as file:
-        first = file.readline()
+    """The `info` of an output; empty where the file was not made here."""
     try:
-        info = json.loads(first.rstrip().removesuffix(",").removeprefix('{"info": '))
-    except ValueError:
+        return CocoFile(output).info()
+    except CocoError:
         return {}
-    return info if isinstance(info, dict) else {}

@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
-
-from promerge_core.backbones.loading import load_backbone
-from promerge_core.config import RefinementConfig
 from promerge_core.errors import MissingExtraError
-from promerge_core.generator import MaskGenerator
-from promerge_core.images import ImageError, PreparedImage, open_image, prepare_image
-from promerge_core.registry import METHODS
-
-from .coco_json import Record, skipped_record
-from .shards import ShardFolder, shard_record
-from .sources import ImageEntry, RunError, digest_entries
-from .storage import ImageStore
-from .summary import Summary
 
 try:
     import pyarrow as pa
@@ -36,59 +21,15 @@ except ImportError as error:
         "the engine 'ray' is not installed: pip install 'fiftyone-promerge[ray]'"
     ) from error
 
+from .ray_workers import GeneratorSettings, ShardSegmenter, read_shard
+from .shards import ShardFolder
+from .sources import ImageEntry, RunError, digest_entries
+from .storage import ImageStore
+from .summary import Summary
+
 _OBJECT_STORE_BYTES = 2**30
-# Reading from an object store is waiting, mostly.
-_READERS = 4
 # Part of a core that a reader takes on a machine without GPUs.
 _READER_SHARE = 0.1
-_PREPARED = pa.list_(
-    pa.struct(
-        {
-            "id": pa.int64(),
-            "file_name": pa.string(),
-            "width": pa.int32(),
-            "height": pa.int32(),
-            "pixels": pa.large_binary(),
-            "skipped": pa.string(),
-        }
-    )
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class GeneratorSettings:
-    """How a worker builds its generator.
-
-    Attributes:
-        method: see `promerge_core.registry.METHODS`.
-        config: the parameters of the method.
-        backbone: see `load_backbone`, as for the others.
-        weights: a file that every machine can read, or None.
-        weights_digest: what identifies the content of that file, or None.
-        dtype: number type of the backbone.
-    """
-
-    method: str
-    config: RefinementConfig
-    backbone: str
-    weights: str | None = None
-    weights_digest: str | None = None
-    dtype: str = "auto"
-
-    def build(self, device: str) -> MaskGenerator:
-        """The generator, on a device."""
-        backbone = load_backbone(self.backbone, device, self.dtype, self.weights)
-        return METHODS[self.method].load()(backbone, self.config)
-
-    def to_dict(self) -> dict[str, Any]:
-        """What decides the masks, ready for JSON."""
-        return {
-            "method": self.method,
-            "backbone": self.backbone,
-            "weights": self.weights_digest,
-            "dtype": self.dtype,
-            "parameters": self.config.to_dict(),
-        }
 
 
 class RayRun:
@@ -107,10 +48,10 @@ class RayRun:
         entries: the images, in the order of the run.
         settings: how to build the generator.
         batch_size: images in a batch of the backbone.
-        shard_size: images in a shard: what is lost with a worker, and what Ray moves at once.
+        shard_size: images per shard: what is lost with a worker, and what Ray moves at once.
 
     Raises:
-        RunError: the shard size is no multiple of the batch size, or an image's name is no text.
+        RunError: the shard size is no multiple of the batch size, or an image's name is not text.
     """
 
     def __init__(
@@ -195,7 +136,7 @@ class RayRun:
     def _pipeline(
         self, missing: Sequence[int], size: int, device: str, concurrency: int, num_gpus: float
     ) -> ray.data.Dataset:
-        """Reads, segments and writes the missing shards when it is consumed; one row a shard.
+        """Reads, segments and writes the missing shards when it is consumed; one row per shard.
 
         Without GPUs an actor and its reader share a core, so that actors on all cores leave room
         for reading; with GPUs all cores are the readers'.
@@ -203,14 +144,14 @@ class RayRun:
         on_cpu = not num_gpus
         shards = ray.data.from_arrow([self._shard(number) for number in missing])
         prepared = shards.map_batches(
-            functools.partial(_read_shard, self._store, size),
+            functools.partial(read_shard, self._store, size),
             batch_size=1,
             batch_format="pyarrow",
             num_cpus=_READER_SHARE if on_cpu else 1,
             compute=ray.data.TaskPoolStrategy(size=concurrency if on_cpu else None),
         )
         return prepared.map_batches(
-            _ShardSegmenter,
+            ShardSegmenter,
             fn_constructor_args=(self._folder, self._settings, device, self._batch_size),
             batch_size=1,
             batch_format="pyarrow",
@@ -220,71 +161,12 @@ class RayRun:
         )
 
 
-class _ShardSegmenter:
-    """The actor: prepared images of a shard -> its file; gives back what it holds."""
-
-    def __init__(
-        self, folder: ShardFolder, settings: GeneratorSettings, device: str, batch_size: int
-    ) -> None:
-        self._folder = folder
-        self._generator = settings.build(device)
-        self._batch_size = batch_size
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        """Segments and writes one shard."""
-        images = table["images"].combine_chunks().flatten()
-        records: list[Record] = []
-        for start in range(0, len(images), self._batch_size):
-            records += self._segment(images.slice(start, self._batch_size))
-        self._folder.write(table["shard"][0].as_py(), records)
-        return pa.table({"shard": table["shard"], "images": [len(records)]})
-
-    def _segment(self, batch: pa.StructArray) -> list[Record]:
-        rows = [dict(image) for image in batch]
-        readable = [_prepared(row) for row in rows if row["pixels"].is_valid]
-        results = iter(self._generator.generate_prepared(readable))
-        return [
-            shard_record(row["id"].as_py(), row["file_name"].as_py(), next(results))
-            if row["pixels"].is_valid
-            else skipped_record(*(row[name].as_py() for name in ("id", "file_name", "skipped")))
-            for row in rows
-        ]
-
-
-def _read_shard(store: ImageStore, size: int, table: pa.Table) -> pa.Table:
-    """Reads and resizes the images of one shard; one that cannot be read says why."""
-    images = table["images"][0].as_py()
-    with ThreadPoolExecutor(_READERS) as pool:
-        rows = list(pool.map(functools.partial(_read_image, store, size), images))
-    return pa.table({"shard": table["shard"], "images": pa.array([rows], _PREPARED)})
-
-
-def _read_image(store: ImageStore, size: int, image: dict[str, Any]) -> dict[str, Any]:
-    name = image["file_name"]
-    try:
-        prepared = prepare_image(open_image(f"{store.root}/{name}", store.read(name)), size)
-    except ImageError as error:
-        return {**image, "skipped": str(error)}
-    return {
-        **image,
-        "width": prepared.width,
-        "height": prepared.height,
-        "pixels": prepared.pixels.tobytes(),
-    }
-
-
-def _prepared(row: dict[str, pa.Scalar]) -> PreparedImage:
-    pixels = np.array(np.frombuffer(row["pixels"].as_buffer(), np.uint8))
-    size = round((len(pixels) / 3) ** 0.5)
-    return PreparedImage(pixels.reshape(size, size, 3), row["width"].as_py(), row["height"].as_py())
-
-
 def _image_table(entries: Sequence[ImageEntry]) -> pa.Table:
     try:
         names = pa.array([entry.file_name for entry in entries], pa.string())
     except UnicodeEncodeError as error:
         raise RunError(
-            f"the name {error.object!r} of an image is no text, and Parquet holds only text; "
+            f"the name {error.object!r} of an image is not text, and Parquet holds only text; "
             f"rename the file"
         ) from error
     return pa.table(
@@ -346,8 +228,8 @@ def _consume(shards: ray.data.Dataset, progress: Callable[[int], object] | None)
                 progress(row["images"])
     except ray.exceptions.RayError as error:
         raise RunError(
-            f"the run stopped: {_reason(error)}; what was done is kept, and the same command goes "
-            f"on from there"
+            f"the run stopped: {_reason(error)}; what was done is kept, and the same command "
+            f"continues from there"
         ) from error
 
 

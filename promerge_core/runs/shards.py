@@ -12,7 +12,7 @@ from typing import Any
 from promerge_core.errors import MissingExtraError
 from promerge_core.generator import ImageMasks
 
-from .coco_json import Record, image_record, skipped_record, summarise
+from .coco_json import ImageRow, image_row, skipped_row, summarise
 from .sources import RunError
 from .storage import open_location
 from .summary import Summary
@@ -49,7 +49,7 @@ SCHEMA = pa.schema(
         "skipped": pa.string(),
     }
 )
-"""One row an image: a record of `promerge_core.runs.coco_json`, its masks with their facts."""
+"""One row per image, as in `promerge_core.runs.coco_json`, its masks with their facts."""
 
 _RUN, _INDEX, _DRAFTS = "run.json", "index.json", "_drafts"
 
@@ -61,8 +61,8 @@ class ShardFolder:
     from the names of the files alone. A file is written under another name and then moved: what
     has a shard's name is whole. Writing a shard again replaces it by the same content.
 
-    - `run.json` says what the run is: its settings, where its images lie and how many they are.
-    - `shard-000000.parquet` and so on hold the records; see `SCHEMA`.
+    - `run.json` says what the run is: its settings, where its images are and how many there are.
+    - `shard-000000.parquet` and so on hold the rows; see `SCHEMA`.
     - `index.json` is there when all shards are: what the run did, and what each shard holds.
 
     Args:
@@ -77,7 +77,7 @@ class ShardFolder:
         self._filesystem, self._path = open_location(location)
 
     def begin(self, run: dict[str, Any], root: str, images: int) -> None:
-        """Makes the folder the run's own, whether the run is new or goes on.
+        """Makes the folder the run's own, whether the run is new or resumed.
 
         Args:
             run: what decides the masks, ready for JSON; `shard_size` is the images of a shard.
@@ -112,11 +112,16 @@ class ShardFolder:
         present = self._names()
         return [number for number, name in enumerate(self._shard_names()) if name not in present]
 
-    def write(self, number: int, records: Sequence[Record]) -> None:
-        """Writes one shard; done twice, even at the same time, it leaves one."""
+    def write(self, number: int, rows: Sequence[ImageRow]) -> None:
+        """Writes one shard; done twice, even at the same time, it leaves one.
+
+        Args:
+            number: which shard, from 0.
+            rows: those of its images, in the run's order; see `shard_row` and `skipped_row`.
+        """
         name = _shard_name(number)
         draft = f"{self._path}/{_DRAFTS}/{name}.{uuid.uuid4().hex}"
-        table = pa.Table.from_pylist(list(records), schema=SCHEMA)
+        table = pa.Table.from_pylist(list(rows), schema=SCHEMA)
         pq.write_table(table, draft, filesystem=self._filesystem, compression="zstd")
         self._filesystem.move(draft, f"{self._path}/{name}")
 
@@ -142,11 +147,15 @@ class ShardFolder:
             if name in (_RUN, _INDEX) or (name.startswith("shard-") and name.endswith(".parquet")):
                 self._filesystem.delete_file(f"{self._path}/{name}")
 
-    def records(self, with_masks: bool = True) -> Iterator[Record]:
-        """The records of all images in the run's order, read as a stream.
+    def rows(self, with_masks: bool = True) -> Iterator[ImageRow]:
+        """The rows of all images in the run's order, read as a stream.
 
         Args:
-            with_masks: without them, which is faster, the list `masks` is only as long as it was.
+            with_masks: whether to read the masks; without them, which is faster, `masks` is a list
+                of as many None.
+
+        Returns:
+            an iterator over the rows that were written; only a few files are held in memory.
 
         Raises:
             RunError: a shard is missing.
@@ -167,14 +176,14 @@ class ShardFolder:
             columns=columns, batch_size=1024, batch_readahead=2, fragment_readahead=4
         )
         for batch in batches:
-            yield from map(_to_record, batch.to_pylist())
+            yield from map(_to_row, batch.to_pylist())
 
     def _index(self) -> dict[str, Any]:
         """What the run did, and what each shard holds."""
-        records, size = self.records(with_masks=False), self.read_run()["run"]["shard_size"]
+        rows, size = self.rows(with_masks=False), self.read_run()["run"]["shard_size"]
         total, shards = Summary(), []
         for name in self._shard_names():
-            block = list(itertools.islice(records, size))
+            block = list(itertools.islice(rows, size))
             summary = summarise(block)
             total.merge(summary)
             shards.append(
@@ -213,12 +222,21 @@ class ShardFolder:
         self._filesystem.move(draft, f"{self._path}/{name}")
 
 
-def shard_record(image_id: int, file_name: str, masks: ImageMasks) -> Record:
-    """The record of an image that was processed, with the facts of its masks."""
-    record = image_record(image_id, file_name, masks)
-    for row, mask in zip(record["masks"], masks, strict=True):
-        row["facts"] = mask.facts
-    return record
+def shard_row(image_id: int, file_name: str, masks: ImageMasks) -> ImageRow:
+    """The row of an image that was processed, with the facts of its masks.
+
+    Args:
+        image_id: COCO image id.
+        file_name: the image's path relative to the run's root.
+        masks: what was found in it.
+
+    Returns:
+        as `image_row`, and each of the `masks` has its `facts` (name -> number).
+    """
+    row = image_row(image_id, file_name, masks)
+    for found, mask in zip(row["masks"], masks, strict=True):
+        found["facts"] = mask.facts
+    return row
 
 
 def is_shard_folder(location: str) -> bool:
@@ -231,14 +249,14 @@ def _shard_name(number: int) -> str:
     return f"shard-{number:06}.parquet"
 
 
-def _to_record(row: dict[str, Any]) -> Record:
-    """A row of a shard as the record that was written."""
-    if row["skipped"] is not None:
-        return skipped_record(row["id"], row["file_name"], row["skipped"])
-    masks = row["masks"]
+def _to_row(stored: dict[str, Any]) -> ImageRow:
+    """A row of a Parquet file as the row that was written."""
+    if stored["skipped"] is not None:
+        return skipped_row(stored["id"], stored["file_name"], stored["skipped"])
+    masks = stored["masks"]
     if isinstance(masks, int):
         masks = [None] * masks
     else:
         masks = [{**mask, "facts": dict(mask["facts"])} for mask in masks]
     names = ("id", "file_name", "width", "height", "reason")
-    return {**{name: row[name] for name in names}, "masks": masks}
+    return {**{name: stored[name] for name in names}, "masks": masks}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +12,11 @@ from PIL import Image
 
 from promerge_core.errors import PromergeError
 
+from .coco_file import CocoFile
+
 
 class RunError(PromergeError):
-    """A run cannot start or go on; the message says why and what to do."""
+    """A run cannot start or continue; the message says why and what to do."""
 
 
 class ImageEntry(NamedTuple):
@@ -23,7 +24,7 @@ class ImageEntry(NamedTuple):
 
     Attributes:
         id: COCO image id.
-        file_name: how the image is called in the json.
+        file_name: the image's name in the json.
         path: where its file is.
     """
 
@@ -33,7 +34,7 @@ class ImageEntry(NamedTuple):
 
 
 def is_url(location: str) -> bool:
-    """Whether a location is a URL and no local path."""
+    """Whether a location is a URL and not a local path."""
     return "://" in location
 
 
@@ -61,16 +62,26 @@ def find_images(source: Path) -> list[ImageEntry]:
 
 
 def coco_images(annotations: Path, images_dir: Path) -> list[ImageEntry]:
-    """The images that a COCO json lists, by ascending id.
+    """The images that a COCO json lists.
+
+    Args:
+        annotations: the file; it is read as a stream.
+        images_dir: the folder that the images' file names are relative to.
+
+    Returns:
+        the images by ascending id.
 
     Raises:
-        RunError: the file is no COCO json, or an image would lie outside `images_dir`.
+        RunError: the file is no COCO json, lists no images, or an image would lie outside
+            `images_dir`.
     """
     try:
-        rows = json.loads(annotations.read_text(encoding="utf-8"))["images"]
-        entries = [ImageEntry(int(row["id"]), str(row["file_name"]), Path()) for row in rows]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{annotations} is no COCO json: it has no list of images") from error
+        images = CocoFile(annotations).images(("id", "file_name"))
+        entries = [ImageEntry(int(row["id"]), str(row["file_name"]), Path()) for row in images]
+    except (ValueError, TypeError) as error:
+        raise RunError(
+            f"{annotations} is no COCO json: it has no list of images that can be read: {error}"
+        ) from error
     root = images_dir.resolve()
     for index, entry in enumerate(entries):
         # By name alone: an image may well be a link to a file elsewhere.
@@ -87,6 +98,6 @@ def digest_entries(entries: Sequence[ImageEntry]) -> str:
     """What identifies the images of a run: their ids and names, in order."""
     digest = hashlib.sha256()
     for entry in entries:
-        # A file's name may be bytes that are no text.
+        # A file's name may be bytes that are not text.
         digest.update(f"{entry.id}\t{entry.file_name}\n".encode(errors="surrogatepass"))
     return digest.hexdigest()

@@ -34,7 +34,12 @@ class Summary:
         self.count(len(masks), masks.reason)
 
     def count(self, masks: int, reason: str | None) -> None:
-        """Counts one processed image with this many masks, or the reason for having none."""
+        """Counts one processed image.
+
+        Args:
+            masks: the number of its masks.
+            reason: why there are none, a value of `NoMasks`; None where there are some.
+        """
         self.images += 1
         self.masks += masks
         if reason is not None:

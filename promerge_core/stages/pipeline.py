@@ -89,6 +89,16 @@ def segment_features(features: torch.Tensor, config: ProMergeConfig | None = Non
 
     Raises:
         FeaturesError: the features are not three-dimensional, or not finite.
+
+    Examples:
+        >>> from promerge_core import load_backbone, prepare_image, segment_features
+        >>> from skimage.data import coffee
+        >>> backbone = load_backbone("embedded")
+        >>> image = prepare_image(coffee(), 480)
+        >>> (features,) = backbone(backbone.normalise(image.pixels[None]))
+        >>> stages = segment_features(features)
+        >>> stages.merged.shape
+        torch.Size([3, 60, 60])
     """
     if features.ndim != 3:
         raise FeaturesError(f"features must be [C, h, w]; got shape {tuple(features.shape)}")

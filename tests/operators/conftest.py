@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from skimage import data
@@ -74,7 +75,13 @@ def app(plugin):
 
 
 class App:
-    """The requests that FiftyOne's App sends for an operator of ours."""
+    """The requests that FiftyOne's App sends for an operator of ours.
+
+    Attributes:
+        QUICK: parameters of `generate_masks` that make masks in a second.
+    """
+
+    QUICK: ClassVar = {"backbone": "embedded", "image_size": 240, "batch_size": 1, "num_workers": 0}
 
     def request(self, name, dataset, params, **more):
         return {
@@ -96,6 +103,10 @@ class App:
             return await resolve_type(registry, URI + name, request)
 
         return asyncio.run(resolve()).to_json()["type"]["properties"]
+
+    def wrong(self, form):
+        """The properties that a form marks, and what it says of them."""
+        return {name: p["error_message"] for name, p in form.items() if p["invalid"]}
 
     def stream(self, name, dataset, params=None, **more):
         """The messages of an execution, one after the other; the result where it sends none."""

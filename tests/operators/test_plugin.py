@@ -28,7 +28,7 @@ def operators(database):
 
 
 def test_plugins_file_names_every_operator_and_panel(database):
-    from fiftyone_promerge.operators.installation import definition
+    from fiftyone_promerge.installation import definition
 
     declared = yaml.safe_load((ROOT / "fiftyone.yml").read_text())
     assert {name: declared[name] for name in definition()} == definition()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import torch
 from PIL import Image
 
 from fiftyone_promerge.training import Record, mask_from_rle, train
+from fiftyone_promerge.training.checkpoints.checkpoint import read_checkpoint
 from fiftyone_promerge.training.recipes import RECIPES, SMOKE, Recipe
 from promerge_core.masks.rle import encode_rle
 
@@ -119,3 +123,71 @@ def trained(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> 
         folder = tmp_path_factory.mktemp("trained")
         checkpoint = train(records, folder, progress=progress, **OPTIONS)
     return checkpoint, calls
+
+
+# Trains the fixtures' records and kills itself after as many iterations as it is told.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+sys.path.insert(0, sys.argv[1])
+from conftest import OPTIONS, TINY, draw_records
+from fiftyone_promerge.training import train
+from fiftyone_promerge.training.recipes import RECIPES
+
+RECIPES[TINY.name] = TINY
+torch.set_num_threads(1)
+
+def die(done, total, metrics):
+    if done == int(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+options = {**OPTIONS, "rounds": int(sys.argv[5])}
+train(draw_records(Path(sys.argv[2])), sys.argv[3], progress=die, **options)
+"""
+
+
+@pytest.fixture
+def run_apart() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Trains in a process of its own, which kills itself after so many iterations."""
+
+    def call(
+        iterations: int, images: Path, folder: Path, rounds: int = 1, first: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs some lines `first`."""
+        arguments = [str(Path(__file__).parent), images, folder, str(iterations), str(rounds)]
+        command = [sys.executable, "-c", first + KILLED, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    return call
+
+
+@pytest.fixture
+def kill_after(run_apart: Callable[..., Any]) -> Callable[..., None]:
+    """Trains like `run_apart`, and is killed for certain."""
+
+    def call(*arguments: Any, **options: Any) -> None:
+        done = run_apart(*arguments, **options)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+
+    return call
+
+
+@pytest.fixture
+def state() -> Callable[[Path], dict[str, torch.Tensor]]:
+    """Reads the weights of a checkpoint."""
+    return lambda checkpoint: read_checkpoint(checkpoint).model
+
+
+@pytest.fixture
+def assert_same() -> Callable[..., None]:
+    """Compares two state dicts; where no tolerance is given, to the last bit."""
+
+    def compare(one: dict[str, Any], two: dict[str, Any], rtol: float = 0, atol: float = 0) -> None:
+        assert one.keys() == two.keys()
+        for name in one:
+            torch.testing.assert_close(
+                one[name], two[name], rtol=rtol, atol=atol, msg=lambda m, n=name: n + m
+            )
+
+    return compare

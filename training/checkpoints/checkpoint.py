@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from fiftyone_promerge.training.registry import ENGINES
 from promerge_core import PromergeError
+from promerge_core.backbones.weights import load_state as load_fitting_state
 
 FORMAT = "fiftyone-promerge detector 1"
 
@@ -49,6 +51,13 @@ class Checkpoint:
     metrics: dict[str, float]
     model: dict[str, torch.Tensor]
 
+    def check_architecture(self) -> None:
+        """Raises CheckpointError where the engine has no such architecture."""
+        if self.architecture not in ENGINES[self.engine].architectures:
+            raise CheckpointError(
+                f"the engine {self.engine} has no architecture {self.architecture!r}"
+            )
+
 
 def library_versions(*names: str) -> dict[str, str]:
     """Versions of installed distributions, and of this package; `source` is one that is not."""
@@ -63,6 +72,10 @@ def library_versions(*names: str) -> dict[str, str]:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint; the file is there whole or not at all.
+
+    Args:
+        path: the file; its folder must exist.
+        checkpoint: what to write.
 
     Raises:
         CheckpointError: the disk is full or the folder cannot be written to.
@@ -119,21 +132,5 @@ def load_state(model: nn.Module, state: dict[str, torch.Tensor], what: str) -> N
     Raises:
         CheckpointError: it does not fit.
     """
-    expected = model.state_dict()
-    problems = {
-        "missing": [name for name in expected if name not in state],
-        "unexpected": [name for name in state if name not in expected],
-        "of another shape": [
-            name
-            for name, tensor in expected.items()
-            if name in state and state[name].shape != tensor.shape
-        ],
-    }
-    found = [
-        f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for kind, names in problems.items()
-        if names
-    ]
-    if found:
-        raise CheckpointError(f"{what} is of another architecture: {'; '.join(found)}")
-    model.load_state_dict(state)
+    problem = f"{what} is of another architecture"
+    load_fitting_state(model, state, problem, CheckpointError, with_shapes=False)

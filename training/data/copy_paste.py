@@ -24,7 +24,7 @@ def copy_paste(
         source: another image, uint8 tensor [3, h, w].
         source_masks: bool tensor [n, h, w]; of fewer than two instances none is pasted.
         scale: range of the pasted image's size; at 1 it just fits into the other.
-        max_cover: see `paste`.
+        max_cover: an instance that covers at least this share of one of `masks` is not pasted.
         rng: makes all the choices.
 
     Returns:

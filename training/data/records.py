@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 
 from promerge_core import Mask, PromergeError
 
+# Where a line begins, the hash of its image's file name, and its masks: 20 bytes per image.
 _INDEX = np.dtype([("offset", np.int64), ("hash", np.uint64), ("masks", np.int32)])
 
 
@@ -73,7 +74,15 @@ class Split(NamedTuple):
 
 
 def mask_from_rle(segmentation: dict[str, Any], score: float = 1.0) -> Mask:
-    """A mask with its tight box and area, from COCO compressed RLE (counts of bytes or str)."""
+    """A mask with its tight box and area, from its pixels.
+
+    Args:
+        segmentation: COCO compressed RLE: `size` [height, width], `counts` as bytes or str.
+        score: the confidence, in [0, 1].
+
+    Returns:
+        the mask; one without a pixel has area 0.
+    """
     counts = segmentation["counts"]
     if isinstance(counts, bytes):
         counts = counts.decode("ascii")
@@ -90,6 +99,9 @@ def write_records(path: Path, records: Iterable[Record]) -> RecordCounts:
     Args:
         path: the file to write, `*.jsonl`.
         records: the records; only one at a time is held in memory.
+
+    Returns:
+        what was written, and how many masks were left out.
 
     Raises:
         RecordError: the disk is full or the folder cannot be written to.
@@ -116,7 +128,7 @@ def write_records(path: Path, records: Iterable[Record]) -> RecordCounts:
 class RecordFile(Sequence[Record]):
     """The records of a file, each read when it is asked for.
 
-    It holds 20 bytes an image in memory and no open file, so that workers can share it.
+    It holds 20 bytes per image in memory and no open file, so that workers can share it.
 
     Args:
         path: what `write_records` wrote.
@@ -159,6 +171,9 @@ class RecordFile(Sequence[Record]):
         Args:
             validation_fraction: share of the images, in (0, 1); at least one image.
             max_validation: no more than so many images.
+
+        Returns:
+            the two parts, together all images with masks.
 
         Raises:
             RecordError: fewer than two images have masks.

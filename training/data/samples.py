@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -21,7 +21,7 @@ from .records import Record, RecordError, RecordFile
 
 logger = logging.getLogger(__name__)
 
-_MAX_UNREADABLE = 100
+_MAX_UNREADABLE = 100  # images in a row, from which on the fault is hardly the images'
 
 
 class Sample(NamedTuple):
@@ -114,6 +114,31 @@ class TrainingSamples(Dataset[Sample]):
             rng = np.random.default_rng((self._recipe.seed, 1, epoch))
             self._order = (epoch, rng.permutation(self._positions))
         return int(self._order[1][place])
+
+
+class RecordImages(Dataset[tuple[int, np.ndarray | None]]):
+    """Images as they are, to predict in.
+
+    Args:
+        records: the records of a round.
+        positions: those of them to look at, [N].
+    """
+
+    def __init__(self, records: RecordFile, positions: Sequence[int] | np.ndarray) -> None:
+        self._records = records
+        self._positions = positions
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, index: int) -> tuple[int, np.ndarray | None]:
+        """A record's position, and its image: uint8 [H, W, 3], RGB; None if it cannot be read."""
+        position = int(self._positions[index])
+        try:
+            return position, np.array(open_record(self._records[position]))
+        except ImageError as error:
+            logger.warning("passed over in prediction: %s", error)
+            return position, None
 
 
 class Steps(Sampler[list[int]]):

@@ -1,4 +1,4 @@
-"""What a training engine is: a module that trains a detector and loads it."""
+"""What every engine is given and gives: the job, the processes, the detector."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from fiftyone_promerge.training.registry import ENGINES, Engine
 from promerge_core import PromergeError
 
 if TYPE_CHECKING:
@@ -22,16 +23,20 @@ if TYPE_CHECKING:
     from fiftyone_promerge.training.recipes import Recipe, Round
     from promerge_core import Mask
 
-ENGINES = {"torchvision": "torchvision.engine", "detectron2": "detectron2.engine"}
-"""Engines by name: modules of this folder that are an `Engine`."""
-
 
 class TrainingError(PromergeError):
-    """Training cannot start or go on; the message says why and what to do."""
+    """Training cannot start or continue; the message says why and what to do."""
 
 
 class TrainingStoppedError(TrainingError):
-    """Training was asked to stop; the last checkpoint is kept, and the same call goes on."""
+    """Training was asked to stop; the last checkpoint is kept, and the same call continues."""
+
+
+Report = Callable[[int, Mapping[str, float]], None]
+"""Is called with the iterations done, and the latest metrics by name (`loss`, `AP`, ...)."""
+
+Stop = Callable[[], bool]
+"""Says whether to stop."""
 
 
 class World(NamedTuple):
@@ -59,24 +64,23 @@ class World(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One round of training. Every process of the `World` calls `Engine.train` with the same.
+    """One round of training. Every process of the `World` calls `EngineModule.train` with the same.
 
     Attributes:
         records: the labels of this round.
-        folder: for the engine's checkpoints and logs; what lies there of a run that was stopped
-            or killed is gone on from.
+        folder: for the engine's checkpoints and logs; the round continues from those of a run
+            that was stopped or killed.
         output: file of the trained detector, to be written last, by the process of rank 0.
         recipe: scaled to the images and devices.
         round: round of the recipe, from 0.
         architecture: one of the engine's.
-        weights: state dict of a ResNet-50, such as DINO's, to begin with; None is random.
+        weights: file of a ResNet-50's state dict, such as DINO's, to begin with; None is random.
         detector: checkpoint of the round before to begin with instead.
         source: what the records are made from, for the checkpoint.
-        num_workers: processes a device that read images.
-        report: to be called by the process of rank 0 after each step with the number of steps
-            done in this round and the latest metrics by name (`loss`, `AP`, ...).
-        stop: whether to stop, to be asked by the process of rank 0 after each report. All
-            processes then write their last checkpoint and raise `TrainingStoppedError`.
+        num_workers: processes per device that read images.
+        report: to be called by the process of rank 0 after each iteration of this round.
+        stop: to be asked by the process of rank 0 after each report. If so, all processes write
+            their last checkpoint and raise `stopped`.
     """
 
     records: RecordFile
@@ -89,8 +93,8 @@ class Job:
     detector: Path | None
     source: dict[str, Any]
     num_workers: int
-    report: Callable[[int, Mapping[str, float]], None]
-    stop: Callable[[], bool]
+    report: Report
+    stop: Stop
 
     @property
     def schedule(self) -> Round:
@@ -102,6 +106,13 @@ class Job:
         """The images to train on, and those to measure AP on."""
         return self.records.split(
             self.recipe.validation_fraction, self.recipe.max_validation_images
+        )
+
+    def stopped(self, done: int) -> TrainingStoppedError:
+        """The error that tells of a stop after so many iterations of this round."""
+        return TrainingStoppedError(
+            f"stopped after {done} of {self.schedule.iterations} iterations of round "
+            f"{self.round}; the same call continues from there"
         )
 
 
@@ -126,17 +137,14 @@ class Detector(abc.ABC):
         """
 
 
-class Engine(Protocol):
-    """The functions of an engine's module.
-
-    Attributes:
-        ARCHITECTURES: names of the architectures it can train, the default first.
-    """
-
-    ARCHITECTURES: tuple[str, ...]
+class EngineModule(Protocol):
+    """The functions of an engine's module."""
 
     def train(self, job: Job) -> None:
         """Trains a detector to the end of its round and writes it to `job.output`.
+
+        Args:
+            job: the round; every process of the `World` calls it with the same.
 
         Raises:
             TrainingStoppedError: it was asked to stop.
@@ -146,18 +154,52 @@ class Engine(Protocol):
     def load(self, checkpoint: Checkpoint, device: torch.device) -> Detector:
         """A detector that `train` wrote.
 
+        Args:
+            checkpoint: what it wrote.
+            device: where the detector is to compute.
+
+        Returns:
+            the detector, ready to predict.
+
         Raises:
-            CheckpointError: its weights do not fit its architecture.
+            CheckpointError: the engine has no such architecture, or the weights do not fit it.
         """
 
 
-def find_engine(name: str) -> Engine:
-    """The engine of that name.
+def find_engine(name: str) -> EngineModule:
+    """The module of the engine of that name.
 
     Raises:
         TrainingError: there is none.
         MissingExtraError: what it is built on is not installed.
     """
+    return importlib.import_module(f".{_entry(name).home}", __package__)
+
+
+def choose_architecture(engine: str, architecture: str | None) -> str:
+    """The architecture to train; what the engine is built on need not be installed.
+
+    Args:
+        engine: name of the engine.
+        architecture: name of the architecture; None is the engine's default.
+
+    Returns:
+        the name.
+
+    Raises:
+        TrainingError: there is no such engine, or it has no such architecture.
+    """
+    known = _entry(engine).architectures
+    if architecture is None:
+        return next(iter(known))
+    if architecture not in known:
+        raise TrainingError(
+            f"the engine {engine} has no architecture {architecture!r}; it has {', '.join(known)}"
+        )
+    return architecture
+
+
+def _entry(name: str) -> Engine:
     if name not in ENGINES:
         raise TrainingError(f"there is no engine {name!r}; there are {', '.join(ENGINES)}")
-    return importlib.import_module(f".{ENGINES[name]}", __package__)
+    return ENGINES[name]

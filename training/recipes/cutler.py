@@ -26,6 +26,7 @@ _SECOND = Round(
 
 CUTLER = Recipe(
     name="cutler",
+    title="CutLER: one round and two of self-training",
     rounds=(_FIRST, _SECOND, dataclasses.replace(_SECOND, score_threshold=0.65)),
     num_images=1_281_167,
     batch_size=16,

@@ -4,4 +4,6 @@ import dataclasses
 
 from .cutler import CUTLER
 
-PROMERGE_PLUS = dataclasses.replace(CUTLER, name="promerge_plus", rounds=CUTLER.rounds[:1])
+PROMERGE_PLUS = dataclasses.replace(
+    CUTLER, name="promerge_plus", title="ProMerge+: one round", rounds=CUTLER.rounds[:1]
+)

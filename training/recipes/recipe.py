@@ -24,7 +24,7 @@ class Round:
             no classification loss; None switches DropLoss off.
         copy_paste_scale: range of the size of a pasted image, relative to the one it goes into.
         rpn_nms: IoU of two proposals of the RPN from which on one is dropped.
-        rpn_train_proposals: proposals of the RPN an image, in training.
+        rpn_train_proposals: proposals of the RPN per image, in training.
         score_threshold: score of a prediction of the round before from which on it is a label of
             this round; None in the first round, whose labels are the dataset's.
     """
@@ -59,8 +59,8 @@ class Recipe:
         short_sides: an image's short side becomes one of these in training, in pixels.
         long_side: an image's long side is at most this, in pixels.
         test_short_side: an image's short side in validation and prediction, in pixels.
-        rpn_pre_nms: proposals of the RPN a level before suppression, in training and test.
-        rpn_test_proposals: proposals of the RPN an image, in test.
+        rpn_pre_nms: proposals of the RPN per level before suppression, in training and test.
+        rpn_test_proposals: proposals of the RPN per image, in test.
         proposals_per_image: proposals sampled for the heads' loss.
         max_copy_paste_cover: a pasted instance that covers this share of another is not pasted.
         label_iou: an old mask with this IoU to a new label is not a label of the next round.
@@ -69,6 +69,7 @@ class Recipe:
         validations: how many times AP is measured in a round.
         checkpoints: how many times a checkpoint is written in a round.
         seed: of the initial weights, the order of the images and their augmentation.
+        title: what a form calls it; no part of what `to_dict` gives.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Recipe:
     validations: int
     checkpoints: int
     seed: int = 0
+    title: str = dataclasses.field(default="", compare=False)
 
     def scaled(self, num_images: int, num_devices: int, batch_size: int | None = None) -> Recipe:
         """The recipe for other numbers of images and devices, by the linear rule.
@@ -145,7 +147,9 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        del values["title"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:

@@ -8,6 +8,7 @@ from .recipe import Round
 SMOKE = dataclasses.replace(
     CUTLER,
     name="smoke",
+    title="Smoke: minutes on a laptop, to see that all works",
     rounds=(
         Round(
             iterations=300,

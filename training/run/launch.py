@@ -13,21 +13,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fiftyone_promerge.training.engines.base import TrainingError, TrainingStoppedError
+from fiftyone_promerge.training.engines.base import (
+    Report,
+    Stop,
+    TrainingError,
+    TrainingStoppedError,
+)
 
 _POLL_SECONDS = 0.5
 
 
-def launch(
-    folder: Path,
-    devices: int,
-    report: Callable[[int, Mapping[str, float]], None],
-    stop: Callable[[], bool],
-) -> None:
-    """Runs `run_rounds` in one process a device, and waits for them.
+def launch(folder: Path, devices: int, report: Report, stop: Stop) -> None:
+    """Runs `run_rounds` in one process per device, and waits for them.
 
     Args:
         folder: of the run, with its settings and the records of the first round.
@@ -61,7 +60,7 @@ def launch(
     _raise_failure(folder, process.returncode)
 
 
-def _pass_on(folder: Path, report: Callable[[int, Mapping[str, float]], None]) -> None:
+def _pass_on(folder: Path, report: Report) -> None:
     if (folder / "progress.json").exists():
         progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
         report(progress["done"], progress["metrics"])
@@ -74,5 +73,5 @@ def _raise_failure(folder: Path, code: int) -> None:
     if code:
         raise TrainingError(
             f"a training process ended with exit code {code}; its output says why, and the same "
-            f"call goes on from the last checkpoint"
+            f"call continues from the last checkpoint"
         )

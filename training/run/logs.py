@@ -11,7 +11,7 @@ from pathlib import Path
 def logged_losses(folder: Path) -> Iterator[tuple[int, float]]:
     """Iterations, from 1, and their losses, in any order; also while they are written.
 
-    Lightning writes CSV files, a new one where a run goes on; detectron2 writes JSON lines.
+    Lightning writes CSV files, a new one where a run is resumed; detectron2 writes JSON lines.
 
     Args:
         folder: of the round.

@@ -12,12 +12,13 @@ from typing import Any
 from fiftyone_promerge.training.engines.base import TrainingStoppedError
 from promerge_core import PromergeError
 
+from .folder import SETTINGS
+from .rounds import run_rounds
 from .settings import Settings
-from .train import run_rounds
 
 
 def main(folder: Path) -> None:
-    """Trains, and tells by files how it goes.
+    """Trains, and reports through files in the folder.
 
     Args:
         folder: of the run, with its settings and the records of the first round.
@@ -27,7 +28,7 @@ def main(folder: Path) -> None:
         _write(folder / "progress.json", {"done": done, "metrics": dict(metrics)})
 
     try:
-        run_rounds(Settings.load(folder / "run.json"), folder, report, (folder / "stop").exists)
+        run_rounds(Settings.load(folder / SETTINGS), folder, report, (folder / "stop").exists)
     except PromergeError as error:
         stopped = isinstance(error, TrainingStoppedError)
         _write(folder / "failure.json", {"stopped": stopped, "message": str(error)})

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import urllib.error
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from fiftyone_promerge.training.engines.base import TrainingError
+from fiftyone_promerge.training.options import TrainingOptions
 from fiftyone_promerge.training.recipes import Recipe
 
 DINO_URL = "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth"
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """Everything that decides the outcome of a run but its images, ready for JSON.
 
     Attributes:
-        engine: name of the engine.
-        architecture: name of the architecture.
+        options: the values of `TrainingOptions` by name, but for the recipe; `weights` is the path
+            of the initial weights, or None for random ones, and what the caller left open
+            (`architecture`, `rounds`) is decided.
         recipe: the scaled recipe.
-        rounds: rounds of it to do.
-        weights: path of the initial weights; None is random.
         source: what the records are made from.
-        num_workers: processes a device that read images.
     """
 
-    engine: str
-    architecture: str
+    options: dict[str, Any]
     recipe: Recipe
-    rounds: int
-    weights: str | None
     source: dict[str, Any]
-    num_workers: int
 
     def save(self, path: Path) -> None:
         """Writes the settings of a new run, or compares them to those it was begun with.
@@ -52,40 +45,46 @@ class Settings:
                         f"{path.parent} holds a run that was begun with {name} {begun[name]}, now "
                         f"it is {now[name]}; choose another folder, or give the same settings"
                     )
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(self._to_dict(), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Settings:
-        """The settings that `save` wrote."""
+        """The settings that `save` wrote; an option that is newer than they are has its default."""
         values = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{**values, "recipe": Recipe.from_dict(values["recipe"])})
+        recipe, source = Recipe.from_dict(values.pop("recipe")), values.pop("source")
+        options = TrainingOptions().to_dict() | values
+        del options["recipe"]
+        return cls(options, recipe, source)
+
+    def _to_dict(self) -> dict[str, Any]:
+        return {**self.options, "recipe": self.recipe.to_dict(), "source": self.source}
 
     def _decisive(self) -> dict[str, Any]:
         """All that must stay the same when a run is resumed, by name."""
-        values = dataclasses.asdict(self)
-        del values["rounds"], values["num_workers"]
-        source, recipe = values.pop("source"), values.pop("recipe")
+        deciding = [one.name for one in TrainingOptions.parameters() if one.decides]
+        options = {name: self.options[name] for name in deciding if name in self.options}
+        recipe = self.recipe.to_dict()
         schedules = recipe.pop("rounds")  # last: what they follow from says more
         name = recipe.pop("name")
-        return {**values, **source, "recipe": name, **recipe, "rounds": schedules}
+        return {**options, **self.source, "recipe": name, **recipe, "rounds": schedules}
 
     def print_choices(self) -> None:
         """Prints the recipe as it was scaled, and where the weights come from."""
-        recipe = self.recipe
+        recipe, options = self.recipe, self.options
         print(
             f"Recipe {recipe.name} for {recipe.num_images} images: batches of {recipe.batch_size}, "
-            f"engine {self.engine}, architecture {self.architecture}"
+            f"engine {options['engine']}, architecture {options['architecture']}"
         )
-        for number, one in enumerate(recipe.rounds[: self.rounds]):
+        for number, one in enumerate(recipe.rounds[: options["rounds"]]):
             drops = "".join(f", x {recipe.gamma:g} at {milestone}" for milestone in one.milestones)
             print(
                 f"  round {number}: {one.iterations} iterations, learning rate "
                 f"{one.learning_rate:g} after {recipe.warmup_iterations} of warm-up{drops}"
             )
-        if self.weights is None:
+        if options["weights"] is None:
             print("  initial weights: RANDOM; far from the published numbers without DINO's")
         else:
-            print(f"  initial weights: {self.weights}")
+            print(f"  initial weights: {options['weights']}")
 
 
 def find_weights(weights: str | Path | None) -> str | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 WIDTH, HEIGHT = 30, 20
@@ -77,6 +77,28 @@ def test_images_are_found_in_both_folders_and_missing_ones_are_listed(load, tmp_
     assert dataset.info["missing_images"] == ["val2017/4.png"]
 
 
+def test_an_image_whose_name_is_not_utf8_is_missing(make_dataset, tmp_path):
+    """The database holds only text."""
+    import fiftyone_promerge as fop
+    from promerge_core.runs.coco_json import write_json
+
+    name = make_dataset().name + "-utf8"
+    file_names = [os.fsdecode(b"latin\xe9.png"), "a.png"]
+    images = [image(number, file_name) for number, file_name in enumerate(file_names)]
+    for file_name in file_names:
+        try:
+            Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / file_name)
+        except OSError:
+            pytest.skip("this file system has no such names")
+    annotations = [annotation(i, i) for i in (0, 1)]
+    write_json(tmp_path / "masks.json", {}, images, annotations)
+    dataset = fop.load_benchmark("kitti", tmp_path, tmp_path / "masks.json", name)
+    assert dataset.values("filepath") == [str(tmp_path / "a.png")]
+    assert dataset.values("ground_truth.detections.coco_id") == [[1]]
+    assert dataset.info["missing_images"] == [r"latin\udce9.png"]
+    dataset.delete()
+
+
 def test_the_images_folder_itself_may_be_given(load, tmp_path):
     path = tmp_path / "val2017" / "1.png"
     content = coco_file([image(1, "val2017/1.png")], [annotation(1, 1)])
@@ -127,50 +149,3 @@ def test_missing_files_say_where_to_get_them(database, tmp_path):
             assert ("after signing up" in str(error.value)) == benchmark.sign_up
     with pytest.raises(ValueError, match="no benchmark 'imagenet': choose from coco2017"):
         fop.load_benchmark("imagenet")
-
-
-def run_command(command, *arguments):
-    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-def test_commands_load_export_import_and_compare(database, shared_dir, tmp_path):
-    import fiftyone as fo
-
-    from fiftyone_promerge.cli import evaluate as cli
-
-    sample = shared_dir / "coco_sample"
-    files = ["--images-dir", sample / "val2017", "--annotations", sample / "instances_val2017.json"]
-    output = run_command(cli.benchmark_data, "coco2017", *files)
-    assert "80 images" in output
-    dataset = fo.load_dataset("coco2017")
-    assert dataset.persistent
-    scores = [[0.5] * len(ids) for ids in dataset.values("ground_truth.detections.id")]
-    dataset.set_values("ground_truth.detections.confidence", scores)
-
-    exported = tmp_path / "results.json"
-    run_command(cli.export_field, "coco2017", "ground_truth", exported, "--kind", "results")
-    run_command(cli.import_field, "coco2017", "first", exported)
-    run_command(cli.import_field, "coco2017", "second", exported)
-    table, picture = tmp_path / "table.json", tmp_path / "table.png"
-    fields = ["--fields", "first", "second", "--json", table, "--picture", picture]
-    output = run_command(cli.evaluate, "coco2017", *fields)
-
-    content = json.loads(table.read_text())
-    names = [row["name"] for row in content["rows"]]
-    assert names == ["first", "second", "MaskCut", "ProMerge", "CutLER", "ProMerge+"]
-    assert all(name in output for name in names)
-    assert content["rows"][0]["AR100"] == pytest.approx(100)
-    assert content["rows"][3]["AP"] == 2.4
-    assert Image.open(picture).size[0] > 800
-    assert dataset.list_evaluations() == ["eval_first_segm", "eval_second_segm"]
-    dataset.delete()
-
-
-def test_a_command_on_no_dataset_says_which_there_are(database):
-    from fiftyone_promerge.cli import evaluate as cli
-
-    result = CliRunner().invoke(cli.evaluate, ["nothing", "--fields", "a"])
-    assert result.exit_code == 1
-    assert "There is no dataset 'nothing'" in result.output

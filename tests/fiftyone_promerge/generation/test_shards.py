@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from promerge_core import ImageError, PromergeError, open_image
-from promerge_core.runs.coco_json import skipped_record
+from promerge_core.runs.coco_json import skipped_row
 from promerge_core.runs.local_run import CocoRun
-from promerge_core.runs.shards import ShardFolder, shard_record
+from promerge_core.runs.shards import ShardFolder, shard_row
 from promerge_core.runs.sources import find_images
 
 SHARD_SIZE = 3
@@ -38,15 +38,15 @@ def shards(images, small_model, tmp_path):
     entries = find_images(images)
     run = {**small_model.record(), "shard_size": SHARD_SIZE}
     folder.begin(json.loads(json.dumps(run)), str(images), len(entries))
-    records = []
+    rows = []
     for entry in entries:
         try:
             masks = small_model.generator.generate([open_image(entry.path)])[0]
-            records.append(shard_record(entry.id, entry.file_name, masks))
+            rows.append(shard_row(entry.id, entry.file_name, masks))
         except ImageError as error:
-            records.append(skipped_record(entry.id, entry.file_name, str(error)))
+            rows.append(skipped_row(entry.id, entry.file_name, str(error)))
     for number in folder.missing():
-        folder.write(number, records[number * SHARD_SIZE : (number + 1) * SHARD_SIZE])
+        folder.write(number, rows[number * SHARD_SIZE : (number + 1) * SHARD_SIZE])
     folder.finish()
     return folder
 

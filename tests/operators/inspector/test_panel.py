@@ -124,13 +124,13 @@ def test_evaluation_of_boxes_stands_beside_published_ones_of_boxes(
 @pytest.fixture
 def training(dataset, tmp_path):
     """The folder of a run of `smoke` on the dataset's labels, which is going on."""
-    from fiftyone_promerge.training import RECIPES
+    from fiftyone_promerge.training import RECIPES, TrainingOptions
     from fiftyone_promerge.training.run.settings import Settings
 
     folder = tmp_path / "run"
     logs = folder / "round_0" / "csv" / "version_0"
     logs.mkdir(parents=True)
-    settings = Settings("torchvision", "mask_rcnn", RECIPES["smoke"], 1, None, {}, 0)
+    settings = Settings(TrainingOptions().to_dict(), RECIPES["smoke"], {})
     settings.save(folder / "run.json")
     (logs / "metrics.csv").write_text("loss,step\n4.5,2\n4.25,5\n,5\n3.")
     config = dataset.init_run(method="train_detector", output_dir=str(folder))

@@ -28,9 +28,9 @@ from promerge_core import (
     ProMergeConfig,
     open_image,
 )
-from promerge_core.runs.coco_json import skipped_record
+from promerge_core.runs.coco_json import skipped_row
 from promerge_core.runs.ray_run import GeneratorSettings, RayRun
-from promerge_core.runs.shards import ShardFolder, shard_record
+from promerge_core.runs.shards import ShardFolder, shard_row
 from promerge_core.runs.sources import RunError, find_images
 
 BATCH_SIZE, SHARD_SIZE, KILLS = 3, 6, 2
@@ -64,10 +64,10 @@ def photos(tmp_path_factory, scene):
 
 @pytest.fixture(scope="module")
 def serial(photos):
-    """The records of a run without Ray, in the same batches."""
+    """The rows of a run without Ray, in the same batches."""
     generator = SETTINGS.build("cpu")
     entries = find_images(photos)
-    records = []
+    rows = []
     for start in range(0, len(entries), BATCH_SIZE):
         batch, images = entries[start : start + BATCH_SIZE], []
         for entry in batch:
@@ -78,10 +78,10 @@ def serial(photos):
         results = iter(generator.generate_prepared([i for i in images if not isinstance(i, str)]))
         for entry, image in zip(batch, images, strict=True):
             if isinstance(image, str):
-                records.append(skipped_record(entry.id, entry.file_name, image))
+                rows.append(skipped_row(entry.id, entry.file_name, image))
             else:
-                records.append(shard_record(entry.id, entry.file_name, next(results)))
-    return records
+                rows.append(shard_row(entry.id, entry.file_name, next(results)))
+    return rows
 
 
 @pytest.fixture(scope="module")
@@ -205,13 +205,13 @@ def work_of(process):
 
 def test_each_image_is_there_once_with_the_masks_of_the_serial_run(survived, serial):
     assert len(survived.kills) == KILLS
-    found = list(survived.folder.records())
-    assert [record["file_name"] for record in found] == [r["file_name"] for r in serial]
-    for record, expected in zip(found, serial, strict=True):
+    found = list(survived.folder.rows())
+    assert [row["file_name"] for row in found] == [r["file_name"] for r in serial]
+    for row, expected in zip(found, serial, strict=True):
         for mask in expected.get("masks", ()):
             mask["bbox"] = list(mask["bbox"])
-        assert record == expected
-    assert sum(len(record.get("masks", ())) for record in found) > 50
+        assert row == expected
+    assert sum(len(row.get("masks", ())) for row in found) > 50
     assert [r["id"] for r in found if "skipped" in r] != []
 
 

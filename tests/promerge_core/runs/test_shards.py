@@ -5,38 +5,16 @@ from __future__ import annotations
 import json
 import multiprocessing
 import uuid
-from pathlib import Path
 
 import fsspec
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
-from promerge_core import ImageError, ProMerge, ProMergeConfig, load_backbone
-from promerge_core.runs.coco_json import skipped_record, summarise, write_coco
-from promerge_core.runs.shards import ShardFolder, is_shard_folder, shard_record
+from promerge_core.runs.coco_json import summarise, write_coco
+from promerge_core.runs.shards import ShardFolder, is_shard_folder
 from promerge_core.runs.sources import RunError
-from promerge_core.runs.storage import ImageStore, find_remote_images
 
 RUN = {"method": "promerge", "shard_size": 3}
-
-
-@pytest.fixture(scope="module")
-def records(scene):
-    """Seven records: of real masks, of an image without any, and of one that was not read."""
-    config = ProMergeConfig(image_size=64, seed_stride=2)
-    generator = ProMerge(load_backbone("embedded", "cpu"), config)
-    images = [scene(40 + 9 * number, 90 - 8 * number, number) for number in range(5)]
-    images.append(np.full((50, 60, 3), 80, np.uint8))
-    found = [
-        json.loads(json.dumps(shard_record(number, f"größe/{number}.png", masks)))
-        for number, masks in enumerate(generator.generate(images), 1)
-    ]
-    found.insert(4, skipped_record(99, "words.jpg", "words.jpg: not an image"))
-    assert sum(len(record.get("masks", ())) for record in found) > 3
-    assert any(record.get("reason") for record in found)
-    return found
 
 
 @pytest.fixture(params=["local", "url"])
@@ -45,42 +23,42 @@ def location(request, tmp_path):
     return str(tmp_path / "shards") if request.param == "local" else f"memory://{uuid.uuid4().hex}"
 
 
-def fill(location, records, leave_out=()):
+def fill(location, rows, leave_out=()):
     folder = ShardFolder(location)
-    folder.begin(RUN, "/photos", len(records))
+    folder.begin(RUN, "/photos", len(rows))
     for number in range(3):
         if number not in leave_out:
-            folder.write(number, records[3 * number : 3 * number + 3])
+            folder.write(number, rows[3 * number : 3 * number + 3])
     return folder
 
 
-def test_records_come_back_as_they_were_written(location, records):
-    folder = fill(location, records)
+def test_rows_come_back_as_they_were_written(location, rows):
+    folder = fill(location, rows)
     assert folder.missing() == []
-    assert list(folder.records()) == records
-    assert list(ShardFolder(location).records()) == records
+    assert list(folder.rows()) == rows
+    assert list(ShardFolder(location).rows()) == rows
 
 
-def test_without_masks_the_counts_are_the_same(location, records):
-    folder = fill(location, records)
-    counted = list(folder.records(with_masks=False))
-    assert summarise(counted) == summarise(records)
+def test_without_masks_the_counts_are_the_same(location, rows):
+    folder = fill(location, rows)
+    counted = list(folder.rows(with_masks=False))
+    assert summarise(counted) == summarise(rows)
     assert "segmentation" not in str(counted)
 
 
-def test_any_reader_of_parquet_finds_one_row_an_image(tmp_path, records):
-    fill(str(tmp_path / "shards"), records)
+def test_any_reader_of_parquet_finds_one_row_an_image(tmp_path, rows):
+    fill(str(tmp_path / "shards"), rows)
     table = pq.read_table(tmp_path / "shards" / "shard-000001.parquet")
-    assert table.column("file_name").to_pylist() == [r["file_name"] for r in records[3:6]]
+    assert table.column("file_name").to_pylist() == [r["file_name"] for r in rows[3:6]]
     first = table.column("masks")[0].as_py()[0]
-    assert first["segmentation"] == records[3]["masks"][0]["segmentation"]
-    assert first["area"] == records[3]["masks"][0]["area"]
+    assert first["segmentation"] == rows[3]["masks"][0]["segmentation"]
+    assert first["area"] == rows[3]["masks"][0]["area"]
     assert table.column("skipped").to_pylist() == [None, "words.jpg: not an image", None]
 
 
-def test_the_index_says_what_each_shard_holds(location, records):
-    folder = fill(location, records)
-    assert folder.finish() == summarise(records)
+def test_the_index_says_what_each_shard_holds(location, rows):
+    folder = fill(location, rows)
+    assert folder.finish() == summarise(rows)
     with fsspec.open(f"{location}/index.json") as file:
         index = json.load(file)
     assert [shard["file"] for shard in index["shards"]] == [
@@ -89,56 +67,56 @@ def test_the_index_says_what_each_shard_holds(location, records):
     assert [shard["images"] for shard in index["shards"]] == [3, 2, 1]
     assert [shard["skipped"] for shard in index["shards"]] == [0, 1, 0]
     assert sum(shard["masks"] for shard in index["shards"]) == index["summary"]["masks"]
-    assert index["shards"][1]["first"] == records[3]["file_name"]
-    assert index["shards"][1]["last"] == records[5]["file_name"]
+    assert index["shards"][1]["first"] == rows[3]["file_name"]
+    assert index["shards"][1]["last"] == rows[5]["file_name"]
 
 
-def test_a_shard_written_twice_is_there_once(location, records):
-    folder = fill(location, records)
-    folder.write(1, records[3:6])
-    assert list(folder.records()) == records
+def test_a_shard_written_twice_is_there_once(location, rows):
+    folder = fill(location, rows)
+    folder.write(1, rows[3:6])
+    assert list(folder.rows()) == rows
 
 
-def test_what_is_missing_is_known_from_what_is_there(location, records):
-    folder = fill(location, records, leave_out=[1])
+def test_what_is_missing_is_known_from_what_is_there(location, rows):
+    folder = fill(location, rows, leave_out=[1])
     assert folder.missing() == [1]
-    for use in (folder.finish, lambda: list(folder.records())):
+    for use in (folder.finish, lambda: list(folder.rows())):
         with pytest.raises(RunError, match="lacks 1 of its 3 shards; the command that began it"):
             use()
-    folder.write(1, records[3:6])
-    assert folder.finish() == summarise(records)
+    folder.write(1, rows[3:6])
+    assert folder.finish() == summarise(rows)
 
 
-def test_a_shard_removed_later_is_missing_in_spite_of_the_index(tmp_path, records):
-    folder = fill(str(tmp_path / "shards"), records)
+def test_a_shard_removed_later_is_missing_in_spite_of_the_index(tmp_path, rows):
+    folder = fill(str(tmp_path / "shards"), rows)
     folder.finish()
     (tmp_path / "shards" / "shard-000002.parquet").unlink()
-    folder.begin(RUN, "/photos", len(records))
+    folder.begin(RUN, "/photos", len(rows))
     assert folder.missing() == [2]
-    folder.write(2, records[6:])
-    assert folder.finish() == summarise(records)
+    folder.write(2, rows[6:])
+    assert folder.finish() == summarise(rows)
 
 
-def write_until_killed(location, records):
+def write_until_killed(location, rows):
     folder = ShardFolder(location)
     while True:
-        folder.write(0, records[:3])
+        folder.write(0, rows[:3])
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.03, 0.1])
-def test_a_writer_that_is_killed_leaves_no_half_of_a_shard(tmp_path, records, seconds):
+def test_a_writer_that_is_killed_leaves_no_half_of_a_shard(tmp_path, rows, seconds):
     location = str(tmp_path / "shards")
-    folder = fill(location, records, leave_out=[0])
+    folder = fill(location, rows, leave_out=[0])
     writer = multiprocessing.get_context("fork").Process(
-        target=write_until_killed, args=(location, records)
+        target=write_until_killed, args=(location, rows)
     )
     writer.start()
     writer.join(seconds)
     writer.kill()
     writer.join()
     if folder.missing():
-        folder.write(0, records[:3])
-    assert list(folder.records()) == records
+        folder.write(0, rows[:3])
+    assert list(folder.rows()) == rows
     folder.finish()
     assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == [
         "index.json",
@@ -147,28 +125,28 @@ def test_a_writer_that_is_killed_leaves_no_half_of_a_shard(tmp_path, records, se
     ]
 
 
-def test_another_run_in_the_same_folder_is_refused(location, records):
-    fill(location, records)
+def test_another_run_in_the_same_folder_is_refused(location, rows):
+    fill(location, rows)
     with pytest.raises(RunError, match="made from other images or with other settings; choose"):
-        ShardFolder(location).begin({**RUN, "method": "maskcut"}, "/photos", len(records))
-    assert list(ShardFolder(location).records()) == records
+        ShardFolder(location).begin({**RUN, "method": "maskcut"}, "/photos", len(rows))
+    assert list(ShardFolder(location).rows()) == rows
 
 
-def test_images_that_have_moved_are_the_same_run(location, records):
-    folder = fill(location, records)
-    folder.begin(RUN, "s3://bucket/photos", len(records))
+def test_images_that_have_moved_are_the_same_run(location, rows):
+    folder = fill(location, rows)
+    folder.begin(RUN, "s3://bucket/photos", len(rows))
     assert folder.missing() == []
     assert folder.read_run()["root"] == "s3://bucket/photos"
 
 
-def test_discarding_removes_our_files_and_no_others(tmp_path, records):
-    folder = fill(str(tmp_path), records)
+def test_discarding_removes_our_files_and_no_others(tmp_path, rows):
+    folder = fill(str(tmp_path), rows)
     folder.finish()
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "shard.parquet").write_text("mine too")
     folder.discard()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "shard.parquet"]
-    folder.begin({**RUN, "method": "maskcut"}, "/photos", len(records))
+    folder.begin({**RUN, "method": "maskcut"}, "/photos", len(rows))
 
 
 def test_a_folder_without_a_run_is_named(location):
@@ -177,71 +155,14 @@ def test_a_folder_without_a_run_is_named(location):
         ShardFolder(location).missing()
 
 
-def test_a_folder_with_a_run_is_known(location, records):
-    fill(location, records)
+def test_a_folder_with_a_run_is_known(location, rows):
+    fill(location, rows)
     assert is_shard_folder(location)
 
 
-def test_the_coco_json_of_shards_is_the_one_of_their_records(tmp_path, records):
-    folder = fill(str(tmp_path / "shards"), records)
-    write_coco(tmp_path / "a.json", RUN, folder.records)
-    write_coco(tmp_path / "b.json", RUN, lambda: records)
+def test_the_coco_json_of_shards_is_the_one_of_their_rows(tmp_path, rows):
+    folder = fill(str(tmp_path / "shards"), rows)
+    write_coco(tmp_path / "a.json", RUN, folder.rows)
+    write_coco(tmp_path / "b.json", RUN, lambda: rows)
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert "facts" not in (tmp_path / "a.json").read_text()
-
-
-def test_results_have_neither_boxes_nor_areas(tmp_path, records):
-    write_coco(tmp_path / "results.json", RUN, lambda: records, "results")
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert len(results) == sum(len(record.get("masks", ())) for record in records)
-    assert set(results[0]) == {"image_id", "category_id", "segmentation", "score"}
-
-
-# Images at URLs ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def bucket():
-    """A URL with two images, one of them below, and a text file."""
-    url = f"memory://{uuid.uuid4().hex}"
-    for name in ("b.PNG", "below/a.png"):
-        with fsspec.open(f"{url}/{name}", "wb") as file:
-            Image.fromarray(np.full((8, 9, 3), len(name), np.uint8)).save(file, "PNG")
-    with fsspec.open(f"{url}/notes.txt", "w") as file:
-        file.write("words")
-    return url
-
-
-def test_images_below_a_url_are_found_and_read(bucket):
-    entries = find_remote_images(bucket)
-    assert [(entry.id, entry.file_name) for entry in entries] == [(1, "b.PNG"), (2, "below/a.png")]
-    filesystem, root = fsspec.url_to_fs(bucket)
-    for entry in entries:
-        content = filesystem.cat_file(f"{root}/{entry.file_name}")
-        assert content.startswith(b"\x89PNG")
-        assert ImageStore(bucket).read(entry.file_name) == content
-
-
-def test_a_url_without_images_is_named():
-    with pytest.raises(RunError, match="memory://nowhere holds no image files"):
-        find_remote_images("memory://nowhere")
-
-
-@pytest.mark.parametrize("url", ["nonsense://a/b", "oss://bucket/a"])
-def test_a_url_that_cannot_be_opened_is_named(url):
-    with pytest.raises(RunError, match=f"{url} cannot be opened: "):
-        ImageStore(url)
-
-
-@pytest.mark.parametrize("name", ["none.png", "a\0b.png", "folder"])
-def test_a_file_that_is_not_there_is_an_image_error(tmp_path, name):
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(ImageError, match=r"no such file|a folder"):
-        ImageStore(str(tmp_path)).read(name)
-
-
-def test_links_are_followed_when_read(tmp_path):
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "elsewhere.png").write_bytes(b"content")
-    (tmp_path / "photos" / "a.png").symlink_to(tmp_path / "elsewhere.png")
-    assert ImageStore(str(Path(tmp_path, "photos"))).read("a.png") == b"content"

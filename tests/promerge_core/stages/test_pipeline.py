@@ -1,4 +1,4 @@
-"""Prompting to merging: the official code's results, and the definition written as plain loops."""
+"""All stages: the official code's results, and the definition written as plain loops."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage
 
 import promerge_core.stages.pipeline as stages_module
 from plain_promerge import plain_merge, plain_proposals, plain_prune
 from promerge_core import NoMasks, ProMergeConfig, PromergeError, segment_features
-from promerge_core.stages.background import vote_background
-from promerge_core.stages.merging import merge
 from promerge_core.stages.pipeline import segment_batch
-from promerge_core.stages.prompting import covers_two_borders, propose, unit_features
-from promerge_core.stages.pruning import background_response, mean_features, mean_response, prune
+from promerge_core.stages.prompting import unit_features
 
 STAGES = ["proposals", "background_candidates", "kept", "merged"]
 
@@ -39,16 +35,6 @@ def planted():
     directions = rng.standard_normal((4, 48))
     features = directions[labels] + 0.5 * rng.standard_normal((24, 32, 48))
     return torch.from_numpy(features.transpose(2, 0, 1).astype(np.float32)), labels
-
-
-def noisy_features(seed, height=20, width=24, channels=16):
-    """Smooth random features, whose proposals have ragged, nested and overlapping shapes."""
-    noise = np.random.default_rng(seed).standard_normal((channels, height, width))
-    smooth = ndimage.gaussian_filter(noise, (0, 2, 2)) * 4
-    return torch.from_numpy((smooth + 0.3 * noise).astype(np.float32))
-
-
-# The reference vectors ---------------------------------------------------------------------------
 
 
 def test_stages_equal_the_official_code(vector):
@@ -73,9 +59,6 @@ def test_degenerate_vectors_say_why_there_are_no_masks(shared_dir, name, reason)
     assert stages.reason is reason
     assert stages.merged.shape == stages.kept.shape == (0, 60, 60)
     assert len(stages.votes) == len(stages.background_similarity) == 0
-
-
-# The exits ---------------------------------------------------------------------------------------
 
 
 def test_background_below_the_minimum_gives_no_masks(planted):
@@ -108,9 +91,6 @@ def test_zero_features_have_no_background_and_do_not_divide_by_zero():
     assert segment_features(torch.zeros(8, 12, 12)).reason is NoMasks.NO_BACKGROUND
 
 
-# Planted objects ---------------------------------------------------------------------------------
-
-
 def test_planted_objects_are_found(planted):
     features, labels = planted
     stages = segment_features(features)
@@ -131,9 +111,6 @@ def test_background_similarity_is_that_of_the_merged_masks(planted):
     assert stages.background_similarity.tolist() == pytest.approx(
         [float(value) for value in expected], abs=1e-4
     )
-
-
-# Layout and types --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -198,154 +175,8 @@ def test_tiny_grids_work(shape):
     assert stages.proposals.shape[1:] == shape[1:]
 
 
-# Prompting against plain loops -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_proposals_are_those_of_a_loop_over_prompts_in_its_order(seed):
-    config = ProMergeConfig(
-        seed_stride=1 + seed % 5,
-        affinity_threshold=(0.0, 0.2, 0.4)[seed % 3],
-        component_area_ratio=(0.5, 0.1, 1.0)[seed % 3],
-    )
-    features = noisy_features(seed, height=13 + seed % 3, width=11 + seed % 4)
-    height, width = features.shape[1:]
-    prompted = propose(unit_features(features)[None], height, width, config)
-    proposals, candidates = prompted.proposals, prompted.masks[prompted.is_candidate]
-    expected_proposals, expected_candidates = plain_proposals(features.double(), config)
-    assert np.array_equal(candidates, np.array(expected_candidates).reshape(-1, height, width))
-    assert np.array_equal(proposals, np.array(expected_proposals).reshape(-1, height, width))
-    assert len(proposals) > 0
-
-
-@pytest.mark.parametrize(
-    ("filled", "counts"), [(0, False), (3, False), (4, False), (5, True), (8, True)]
-)
-def test_a_border_counts_above_one_half_only(filled, counts):
-    mask = torch.zeros(1, 10, 8, dtype=torch.bool)
-    mask[:, 0, :filled] = mask[:, -1, :filled] = True
-    assert covers_two_borders(mask).tolist() == [counts]
-
-
-def test_one_border_is_not_enough():
-    mask = torch.zeros(1, 10, 8, dtype=torch.bool)
-    mask[:, 0] = True
-    assert not covers_two_borders(mask).any()
-
-
-@pytest.mark.parametrize(("votes", "count"), [(2, 4), (3, 5), (1, 2), (1, 1), (0, 3)])
-def test_background_is_what_more_than_half_of_the_candidates_hold(votes, count):
-    candidates = torch.zeros(count, 2, 2, dtype=torch.bool)
-    candidates[:votes, 0, 1] = True
-    background = vote_background(candidates, torch.ones(count, dtype=torch.bool))
-    assert bool(background[0, 1]) is (votes > count / 2)
-    assert background.sum() == background[0, 1]
-
-
-def test_no_candidates_no_background():
-    masks = torch.ones(5, 3, 3, dtype=torch.bool)
-    assert not vote_background(masks, torch.zeros(5, dtype=torch.bool)).any()
-
-
-# Pruning and merging against plain loops ---------------------------------------------------------
-
-
-def random_masks(rng, count, height, width):
-    """Rectangles of many sizes, some with holes, some equal: ties, nesting and chains."""
-    masks = np.zeros((count, height, width), bool)
-    for mask in masks:
-        y, x = rng.integers(height), rng.integers(width)
-        mask[y : y + rng.integers(1, 9), x : x + rng.integers(1, 9)] = True
-        mask[rng.random(mask.shape) < rng.choice([0, 0.3])] = False
-        mask[y, x] = True
-    return masks[rng.integers(count, size=count)]
-
-
-@pytest.fixture(params=range(40))
-def drawn(request):
-    """Random masks, background, unit features and thresholds."""
-    rng = np.random.default_rng(request.param)
-    height, width = rng.integers(5, 20, 2)
-    masks = random_masks(rng, int(rng.integers(1, 60)), height, width)
-    features = torch.from_numpy(rng.standard_normal((6, height, width)) + rng.choice([0, 0.5]))
-    background = rng.random((height, width)) < rng.choice([0.2, 0.6, 0.9])
-    config = ProMergeConfig(
-        background_overlap=float(rng.choice([0.5, 0.8, 1.0])),
-        background_similarity=float(rng.choice([0.1, 0.3, 1.0])),
-        merge_overlap=float(rng.choice([0.25, 0.5, 0.75])),
-        merge_overlap_similar=float(rng.choice([0.0, 0.1, 0.25])),
-        merge_similarity=float(rng.choice([0.1, 0.3])),
-    )
-    unit = unit_features(features)
-    return torch.from_numpy(masks), torch.from_numpy(background), unit, config
-
-
-def grid_of(unit, mask):
-    return unit.double().numpy().reshape(*mask.shape, -1)
-
-
-def prune_one(masks, background, unit, config):
-    """`prune` for one image."""
-    response = background_response(background[None], unit[None])
-    return prune(masks[None], background[None], response, config)[0]
-
-
-def merge_one(masks, unit, config):
-    """`merge` for one image."""
-    merged, cluster = merge(masks[None], unit[None], config)
-    return merged[0], cluster[0]
-
-
-def test_cascade_is_that_of_a_loop_over_proposals_in_its_order(drawn):
-    masks, background, unit, config = drawn
-    expected = plain_prune(list(masks.numpy()), background.numpy(), grid_of(unit, masks[0]), config)
-    kept = prune_one(masks, background, unit, config)
-    assert np.array_equal(kept, np.array(expected, bool).reshape(-1, *masks.shape[1:]))
-
-
-def test_merging_is_that_of_a_loop_over_proposals(drawn):
-    masks, _, unit, config = drawn
-    clusters = plain_merge(list(masks.numpy()), grid_of(unit, masks[0]), config)
-    merged, cluster = merge_one(masks, unit, config)
-    for number, mask in enumerate(merged):
-        assert torch.equal(mask, masks[cluster == number].any(0))
-    found = zip(as_bytes(merged), cluster.bincount().tolist(), strict=True)
-    expected = zip(as_bytes(mask for mask, _ in clusters), (n for _, n in clusters), strict=True)
-    assert sorted(found) == sorted(expected)
-
-
-def halves():
-    """Two overlapping masks of four patches whose mean features have the exact product 1/4."""
-    masks = torch.zeros(2, 1, 7, dtype=torch.bool)
-    masks[0, 0, :4] = masks[1, 0, 3:] = True
-    return masks, torch.tensor([[0.5, 0.0]]).repeat(7, 1)
-
-
-@pytest.mark.parametrize(("similarity", "count"), [(0.25, 1), (0.2500001, 2)])
-def test_masks_merge_from_the_similarity_on(similarity, count):
-    masks, unit = halves()
-    config = ProMergeConfig(merge_overlap_similar=0.1, merge_similarity=similarity)
-    assert len(merge_one(masks, unit, config)[0]) == count
-
-
-@pytest.mark.parametrize(("overlap", "count"), [(0.25, 2), (0.2499999, 1)])
-def test_masks_merge_above_the_overlap(overlap, count):
-    masks, unit = halves()
-    config = ProMergeConfig(merge_overlap=overlap, merge_overlap_similar=1.0)
-    assert len(merge_one(masks, unit, config)[0]) == count
-
-
-@pytest.mark.parametrize(("similarity", "count"), [(0.25, 0), (0.2500001, 2)])
-def test_masks_are_pruned_from_the_similarity_on(similarity, count):
-    masks, unit = halves()
-    background = torch.zeros(1, 7, dtype=torch.bool)
-    background[0, 0] = True
-    config = ProMergeConfig(background_similarity=similarity)
-    assert len(prune_one(masks, background, unit, config)) == count
-
-
 @pytest.mark.parametrize("seed", range(8))
-def test_all_stages_are_those_of_plain_loops(seed):
+def test_all_stages_are_those_of_plain_loops(seed, noisy_features):
     config = ProMergeConfig(affinity_threshold=0.1, seed_stride=2, background_similarity=0.3)
     features = noisy_features(seed)
     # A common direction makes a background that votes.
@@ -375,7 +206,7 @@ def assert_same(first, second):
 
 
 @pytest.fixture
-def batch():
+def batch(noisy_features):
     """Features of images that end in different ways, and have different numbers of all masks."""
     rng = np.random.default_rng(8)
     ground, thing, other = np.linalg.qr(rng.standard_normal((12, 12)))[0][:3]
@@ -405,7 +236,7 @@ def test_a_batch_gives_what_its_images_give_alone(batch, threshold, fraction):
     }
 
 
-def test_images_of_a_batch_are_pruned_and_merged_as_alone():
+def test_images_of_a_batch_are_pruned_and_merged_as_alone(noisy_features):
     config = ProMergeConfig(affinity_threshold=0.1, seed_stride=2, background_similarity=0.3)
     features = torch.stack([noisy_features(seed) for seed in range(8)])
     # A common direction makes a background that votes.
@@ -432,22 +263,3 @@ def test_an_image_of_very_many_proposals_is_looked_at_alone(batch, monkeypatch):
     for stages, one in zip(segment_batch(batch, config), expected, strict=True):
         assert_same(stages, one)
     assert len(alone) == len(batch)
-
-
-def test_nothing_to_prune_or_merge_gives_nothing():
-    none = torch.zeros(0, 4, 5, dtype=torch.bool)
-    unit = torch.zeros(20, 3)
-    assert prune_one(none, torch.ones(4, 5, dtype=torch.bool), unit, ProMergeConfig()).shape == (
-        0,
-        4,
-        5,
-    )
-    merged, cluster = merge_one(none, unit, ProMergeConfig())
-    assert merged.shape == (0, 4, 5)
-    assert cluster.shape == (0,)
-
-
-def test_means_of_an_empty_mask_are_zero():
-    masks = torch.zeros(1, 2, 2, dtype=torch.bool)
-    assert mean_features(masks, torch.ones(4, 3)).tolist() == [[0, 0, 0]]
-    assert mean_response(masks, torch.ones(4)).tolist() == [0]

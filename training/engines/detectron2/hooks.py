@@ -23,7 +23,7 @@ class StopTraining(BaseException):
 
 
 class Checkpointer(DetectionCheckpointer):
-    """detectron2's checkpoints to go on from, of which only the last is kept."""
+    """detectron2's checkpoints to resume from, of which only the last is kept."""
 
     def save(self, name: str, **kwargs: Any) -> None:
         """Writes a checkpoint, then deletes the one before it.
@@ -56,7 +56,7 @@ class Checkpointer(DetectionCheckpointer):
         except Exception as error:
             # A damaged file makes torch's reader fail in any way.
             raise CheckpointError(
-                f"{f} is damaged and training cannot go on from it; delete its folder to begin anew"
+                f"{f} is damaged and training cannot go on from it; delete its folder to restart"
             ) from error
 
 
@@ -83,7 +83,7 @@ class FollowJob(HookBase):
     Args:
         job: the round.
         world: the processes that train together.
-        checkpointer: writes the checkpoint to go on from.
+        checkpointer: writes the checkpoint to resume from.
         device: where this process computes.
     """
 

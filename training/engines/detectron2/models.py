@@ -21,8 +21,7 @@ from fiftyone_promerge.training.engines.droploss import droploss_weights
 from fiftyone_promerge.training.recipes import Recipe, Round
 from promerge_core.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 
-# Architectures as recipes and checkpoints name them, and detectron2's own configurations of them.
-CONFIGS = {"mask_rcnn": "mask_rcnn_fpn.py", "cascade_mask_rcnn": "cascade_rcnn.py"}
+from .architectures import ARCHITECTURES
 
 
 def model_config(
@@ -34,13 +33,16 @@ def model_config(
     the 3 x 3 convolution, as DINO trained it), every layer trained and normalised by the batch.
 
     Args:
-        architecture: a key of `CONFIGS`.
+        architecture: a name of `ARCHITECTURES`.
         recipe: the numbers of all rounds.
         schedule: those of one round.
         norm: of the backbone and the FPN: `BN` on one device, `SyncBN` on several.
+
+    Returns:
+        the configuration; `detectron2.config.instantiate` makes the model of it.
     """
     package = files("detectron2.model_zoo")
-    source = package.joinpath("configs", "common", "models", CONFIGS[architecture])
+    source = package.joinpath("configs", "common", "models", ARCHITECTURES[architecture].config)
     model = LazyConfig.load(str(source)).model
     model.input_format = "RGB"
     model.pixel_mean = [255 * mean for mean in IMAGENET_MEAN]
@@ -60,7 +62,7 @@ def model_config(
     for predictor in predictors:
         predictor.test_score_thresh = 0.0
     if schedule.droploss_iou is not None:
-        heads._target_ = _DROPLOSS_HEADS[architecture]
+        heads._target_ = f"{__name__}.{ARCHITECTURES[architecture].droploss_heads}"
         for predictor in predictors:
             predictor._target_ = DropLossOutputLayers
             predictor.droploss_iou = schedule.droploss_iou
@@ -87,7 +89,7 @@ class DropLossOutputLayers(FastRCNNOutputLayers):
     def losses(
         self, predictions: tuple[torch.Tensor, torch.Tensor], proposals: list[Instances]
     ) -> dict[str, torch.Tensor]:
-        """detectron2's losses, the classification weighted by DropLoss."""
+        """See `FastRCNNOutputLayers.losses`; the classification is weighted by DropLoss."""
         losses = super().losses(predictions, proposals)
         if len(predictions[0]) == 0:
             return losses
@@ -126,6 +128,3 @@ class DropLossROIHeads(_PassesTargets, StandardROIHeads):
 
 class DropLossCascadeROIHeads(_PassesTargets, CascadeROIHeads):
     """The ROI heads of Cascade Mask R-CNN with DropLoss in every stage."""
-
-
-_DROPLOSS_HEADS = {"mask_rcnn": DropLossROIHeads, "cascade_mask_rcnn": DropLossCascadeROIHeads}

@@ -15,14 +15,10 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
 from fiftyone_promerge.training.checkpoints.restricted_pickle import read_weights
 from fiftyone_promerge.training.recipes import RECIPES
 
+from .architectures import ARCHITECTURES
+
 # Buffers that older versions of detectron2 saved and today's compute.
 _COMPUTED = re.compile(r"pixel_(mean|std)|proposal_generator\.anchor_generator\.cell_anchors\.\d+")
-
-# A parameter that only this architecture has.
-_MARKS = {
-    "mask_rcnn": "roi_heads.box_predictor.cls_score.weight",
-    "cascade_mask_rcnn": "roi_heads.box_predictor.0.cls_score.weight",
-}
 
 
 def import_checkpoint(path: str | Path) -> Checkpoint:
@@ -39,7 +35,7 @@ def import_checkpoint(path: str | Path) -> Checkpoint:
             R-CNN.
     """
     state = {name: value for name, value in read_weights(path).items() if not _COMPUTED.match(name)}
-    architectures = [name for name, mark in _MARKS.items() if mark in state]
+    architectures = [name for name, one in ARCHITECTURES.items() if one.mark in state]
     if not architectures:
         raise CheckpointError(
             f"{path} is of another architecture than detectron2's Mask R-CNN and Cascade Mask R-CNN"

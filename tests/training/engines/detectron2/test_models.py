@@ -1,13 +1,11 @@
-"""detectron2's models: CutLER's configuration, DropLoss, and the weights of others."""
+"""detectron2's models: CutLER's configuration and DropLoss."""
 
 import dataclasses
-import pickle
 from importlib.resources import files
 
 import numpy as np
 import pytest
 import torch
-import torchvision
 
 pytest.importorskip(
     "detectron2",
@@ -15,26 +13,20 @@ pytest.importorskip(
     "'git+https://github.com/facebookresearch/detectron2' --no-build-isolation",
 )
 
-from detectron2.config import get_cfg, instantiate
+from detectron2.config import get_cfg
 from detectron2.modeling import build_model
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 
-from fiftyone_promerge.training.checkpoints.checkpoint import CheckpointError
 from fiftyone_promerge.training.data.samples import Sample
-from fiftyone_promerge.training.engines.detectron2.engine import ARCHITECTURES, _to_inputs, load
-from fiftyone_promerge.training.engines.detectron2.models import DropLossOutputLayers, model_config
-from fiftyone_promerge.training.engines.detectron2.weights import import_checkpoint, load_backbone
+from fiftyone_promerge.training.engines.detectron2.architectures import ARCHITECTURES
+from fiftyone_promerge.training.engines.detectron2.engine import _to_inputs
+from fiftyone_promerge.training.engines.detectron2.models import DropLossOutputLayers
 from fiftyone_promerge.training.recipes import CUTLER
 
 CASCADE = "cascade_mask_rcnn"
-
-
-def build(architecture, schedule=CUTLER.rounds[0], seed=0):
-    torch.manual_seed(seed)
-    return instantiate(model_config(architecture, CUTLER, schedule))
 
 
 def yacs_model(architecture):
@@ -73,7 +65,7 @@ def image_with_boxes(boxes):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_model_is_cutlers(architecture):
+def test_the_model_is_cutlers(architecture, build):
     """The same parameters, predictions and losses as from the numbers that CutLER states."""
     schedule = dataclasses.replace(CUTLER.rounds[0], droploss_iou=None)
     ours, theirs = build(architecture, schedule), yacs_model(architecture)
@@ -149,7 +141,7 @@ def test_droploss_in_the_loss_of_a_box_head():
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_droploss_sees_every_target_of_an_image(architecture):
+def test_droploss_sees_every_target_of_an_image(architecture, build):
     """All true boxes count, also those that no sampled proposal was matched with."""
     boxes = [[10.0, 20, 60, 70], [50, 10, 120, 90], [0, 80, 12, 96]]
     model = build(architecture, dataclasses.replace(CUTLER.rounds[0], droploss_iou=0.01))
@@ -162,111 +154,3 @@ def test_droploss_sees_every_target_of_an_image(architecture):
         empty = model(image_with_boxes([]))
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert all(loss == 0 for name, loss in empty.items() if "cls" in name and "rpn" not in name)
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("suffix", ["pth", "pkl"])
-def test_a_public_checkpoint_is_loaded(tmp_path, architecture, suffix):
-    """As detectron2 saves it, with the buffers of older versions and what training leaves."""
-    reference = build(architecture, seed=1)
-    state = {
-        **reference.state_dict(),
-        "pixel_mean": torch.zeros(3, 1, 1),
-        "pixel_std": torch.ones(3, 1, 1),
-        "proposal_generator.anchor_generator.cell_anchors.0": torch.zeros(3, 4),
-    }
-    path = tmp_path / f"cutler_final.{suffix}"
-    if suffix == "pth":
-        torch.save({"model": state, "optimizer": {"lr": 0.01}, "iteration": 159_999}, path)
-    else:
-        arrays = {name: value.numpy() for name, value in state.items()}
-        path.write_bytes(pickle.dumps({"model": arrays, "__author__": "CutLER"}))
-    checkpoint = import_checkpoint(path)
-    assert (checkpoint.engine, checkpoint.architecture) == ("detectron2", architecture)
-    small = {**checkpoint.recipe, "test_short_side": 96, "rpn_test_proposals": 50}
-    detector = load(dataclasses.replace(checkpoint, recipe=small), torch.device("cpu"))
-    image = np.random.default_rng(0).integers(256, size=(60, 80, 3), dtype=np.uint8)
-    masks = detector.predict([image, image[:40]])
-    assert [mask.segmentation["size"] for found in masks for mask in found[:1]] == [
-        [60, 80],
-        [40, 80],
-    ]
-    for name, value in reference.state_dict().items():
-        assert torch.equal(checkpoint.model[name], value), name
-    scores = [mask.score for mask in masks[0]]
-    assert scores == sorted(scores, reverse=True) and 0 <= min(scores) <= max(scores) <= 1
-
-
-def test_a_checkpoint_of_another_architecture_is_one_sentence(tmp_path):
-    path = tmp_path / "resnet.pth"
-    torch.save({"model": torchvision.models.resnet18().state_dict()}, path)
-    with pytest.raises(CheckpointError, match=r"resnet\.pth is of another architecture than"):
-        import_checkpoint(path)
-    state = build("mask_rcnn").state_dict()
-    del state["backbone.fpn_lateral2.norm.weight"]
-    state["roi_heads.mask_head.predictor.weight"] = torch.zeros(80, 256, 1, 1)
-    torch.save({"model": state}, path)
-    with pytest.raises(CheckpointError) as caught:
-        load(import_checkpoint(path), torch.device("cpu"))
-    assert str(caught.value) == (
-        "the checkpoint is of another architecture: "
-        "1 missing (backbone.fpn_lateral2.norm.weight); "
-        "1 of another shape (roi_heads.mask_head.predictor.weight)"
-    )
-    other = dataclasses.replace(import_checkpoint(path), architecture="yolo")
-    with pytest.raises(CheckpointError, match="has no architecture 'yolo'"):
-        load(other, torch.device("cpu"))
-
-
-def seeded_resnet50():
-    """torchvision's ResNet-50 with seeded weights and statistics, as DINO's file has them."""
-    torch.manual_seed(3)
-    resnet = torchvision.models.resnet50().eval()
-    for name, buffer in resnet.named_buffers():
-        if name.endswith(("running_mean", "running_var")):
-            buffer.uniform_(0.5, 1.5)
-    return resnet
-
-
-@pytest.mark.parametrize("form", ["official", "full checkpoint", "detectron2"])
-def test_dino_resnet_50_gives_the_features_of_torchvisions(tmp_path, form):
-    resnet = seeded_resnet50()
-    state = resnet.state_dict()
-    if form == "detectron2":
-        path = tmp_path / "dino_RN50_pretrain_d2_format.pkl"
-        arrays = {detectron2_name(name): value.numpy() for name, value in state.items()}
-        content = {"model": arrays, "__author__": "DINO", "matching_heuristics": True}
-        path.write_bytes(pickle.dumps(content))
-    else:
-        path = tmp_path / "dino_resnet50_pretrain.pth"
-        if form == "full checkpoint":
-            state = {"state_dict": {f"module.backbone.{name}": v for name, v in state.items()}}
-        torch.save(state, path)
-    model = build("mask_rcnn")
-    load_backbone(model.backbone.bottom_up, path)
-    image = torch.randn(1, 3, 64, 96)
-    with torch.no_grad():
-        found = model.backbone.bottom_up.eval()(image)
-        stem = resnet.maxpool(resnet.relu(resnet.bn1(resnet.conv1(image))))
-        first = resnet.layer1(stem)
-        last = resnet.layer4(resnet.layer3(resnet.layer2(first)))
-    torch.testing.assert_close(found["res2"], first)
-    torch.testing.assert_close(found["res5"], last)
-
-
-def detectron2_name(name):
-    """How detectron2's converter of torchvision's models names a parameter."""
-    if "layer" not in name:
-        name = f"stem.{name}"
-    for number in (1, 2, 3, 4):
-        name = name.replace(f"layer{number}", f"res{number + 1}")
-    for number in (1, 2, 3):
-        name = name.replace(f"bn{number}", f"conv{number}.norm")
-    return name.replace("downsample.0", "shortcut").replace("downsample.1", "shortcut.norm")
-
-
-def test_initial_weights_of_another_network_are_refused(tmp_path):
-    path = tmp_path / "resnet18.pth"
-    torch.save(torchvision.models.resnet18().state_dict(), path)
-    with pytest.raises(CheckpointError, match=r"initial weights .*resnet18.* another architecture"):
-        load_backbone(build("mask_rcnn").backbone.bottom_up, path)

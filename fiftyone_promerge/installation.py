@@ -6,15 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
-import fiftyone.operators as foo
 import fiftyone.plugins as fop
 import yaml
 
-from fiftyone_promerge.provenance import package_version
-
-from .registry import OPERATORS
-
-NAME = "@promerge/promerge"
+from . import plugin
+from .provenance import package_version
 
 
 def install_plugin() -> Path | None:
@@ -23,9 +19,9 @@ def install_plugin() -> Path | None:
     Returns:
         the folder, or None where the plugin was there, enabled or not.
     """
-    if any(plugin.name == NAME for plugin in fop.list_plugins(enabled="all")):
+    if any(one.name == plugin.NAME for one in fop.list_plugins(enabled="all")):
         return None
-    folder = Path(fo.config.plugins_dir) / NAME
+    folder = Path(fo.config.plugins_dir) / plugin.NAME
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text(
         "from fiftyone_promerge.operators import register  # noqa: F401\n", encoding="utf-8"
@@ -35,12 +31,10 @@ def install_plugin() -> Path | None:
 
 
 def definition() -> dict[str, Any]:
-    """What `fiftyone.yml` says of the plugin's name, operators and panels."""
-    panels = [issubclass(operator, foo.Panel) for operator in OPERATORS]
-    names = [operator().config.name for operator in OPERATORS]
+    """What `fiftyone.yml` says of the plugin's name, version, operators and panels."""
     return {
-        "name": NAME,
+        "name": plugin.NAME,
         "version": package_version(),
-        "operators": [n for n, is_panel in zip(names, panels, strict=True) if not is_panel],
-        "panels": [n for n, is_panel in zip(names, panels, strict=True) if is_panel],
+        "operators": list(plugin.OPERATORS),
+        "panels": list(plugin.PANELS),
     }

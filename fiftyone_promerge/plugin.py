@@ -1,0 +1,16 @@
+"""The plugin's name, and those of its operators and panels, as `fiftyone.yml` has them."""
+
+from __future__ import annotations
+
+NAME = "@promerge/promerge"
+
+OPERATORS = (
+    "generate_masks",
+    "evaluate_masks",
+    "train_detector",
+    "apply_detector",
+    "load_benchmark",
+    "export_coco",
+    "stop_run",
+)
+PANELS = ("promerge_inspector",)

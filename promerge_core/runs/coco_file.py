@@ -1,0 +1,128 @@
+"""The reader of all COCO files."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
+
+import ijson
+
+from promerge_core.errors import CocoError
+
+# Reads what the fast parser cannot: the lone surrogates of file names that are not UTF-8.
+_SLOW_PARSER = ijson.get_backend("python")
+
+
+class CocoFile:
+    """A COCO json file, read as a stream: it is never held in memory.
+
+    Args:
+        path: a file with `images` and `annotations`, or a list of results.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def info(self) -> dict[str, Any]:
+        """What the file says about how it was made; empty where it says nothing.
+
+        Raises:
+            CocoError: the file is not JSON.
+        """
+        info = next(self._items("info"), None)
+        return info if isinstance(info, dict) else {}
+
+    def images(self, keys: Sequence[str] = ("id", "width", "height")) -> Iterator[dict[str, Any]]:
+        """The images, in the file's order.
+
+        Args:
+            keys: what each image must have at least.
+
+        Returns:
+            an iterator over the images, which are as they stand in the file.
+
+        Raises:
+            CocoError: the file is not JSON or has no list of images, or an image lacks a key.
+        """
+        found = False
+        for image in self._items("images.item"):
+            found = True
+            yield _with_keys(image, keys, f"An image of {self.path}")
+        if not found and ("images", "start_array", None) not in self._events():
+            raise CocoError(f"{self.path} is not a COCO dataset: it has no images")
+
+    def annotations(self) -> Iterator[dict[str, Any]]:
+        """The annotations or results, in the file's order, each with at least `image_id`.
+
+        Raises:
+            CocoError: the file is not COCO json.
+        """
+        results = self.is_results()
+        prefix = "item" if results else "annotations.item"
+        keys = ["image_id"] if results else ["id", "image_id"]
+        for annotation in self._items(prefix):
+            yield _with_keys(annotation, keys, f"An annotation of {self.path}")
+
+    def categories(self) -> dict[int, str]:
+        """Names of the categories by id; empty where the file has none."""
+        return {item["id"]: item["name"] for item in self._items("categories.item")}
+
+    def is_results(self) -> bool:
+        """Whether the file is a list of results and not a dataset.
+
+        Raises:
+            CocoError: it is neither.
+        """
+        keys = {"images", "annotations"}
+        for prefix, event, value in self._events():
+            if (prefix, event) == ("", "start_array"):
+                return True
+            if (prefix, event) == ("", "map_key") and value in keys:
+                return False
+        raise CocoError(f"{self.path} is not a COCO file: it has no list 'images' or 'annotations'")
+
+    def _events(self) -> Iterator[tuple[str, str, Any]]:
+        return self._parse(lambda parser, file: parser.parse(file, use_float=True))
+
+    def _items(self, prefix: str) -> Iterator[Any]:
+        return self._parse(lambda parser, file: parser.items(file, prefix, use_float=True))
+
+    def _parse(self, parse: Callable[[ModuleType, IO[bytes]], Iterable[Any]]) -> Iterator[Any]:
+        """What the fast parser finds; where a text stops it, the slow one continues."""
+        count = 0
+        try:
+            for found in self._parse_with(ijson, parse):
+                count += 1
+                yield found
+        except UnicodeDecodeError:
+            yield from itertools.islice(self._parse_with(_SLOW_PARSER, parse), count, None)
+
+    def _parse_with(
+        self, parser: ModuleType, parse: Callable[[ModuleType, IO[bytes]], Iterable[Any]]
+    ) -> Iterator[Any]:
+        with self.path.open("rb") as file:
+            try:
+                yield from parse(parser, file)
+            except (ijson.JSONError, json.JSONDecodeError) as error:
+                raise CocoError(
+                    f"{self.path} is not valid JSON (NaN is not either): {_first_line(error)}"
+                ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """What a parser says, without the drawing that points into the file."""
+    words = error.args[0]
+    text = words.decode(errors="replace") if isinstance(words, bytes) else str(words)
+    return text.split("\n", 1)[0]
+
+
+def _with_keys(item: Any, keys: Sequence[str], what: str) -> dict[str, Any]:
+    missing = [key for key in keys if not isinstance(item, dict) or key not in item]
+    if missing:
+        raise CocoError(f"{what} has no {' and no '.join(missing)}: {str(item)[:80]}")
+    return item

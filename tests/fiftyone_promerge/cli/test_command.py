@@ -1,0 +1,64 @@
+"""The command as a whole: help, and bad input."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+
+def test_help_waits_for_no_heavy_package():
+    code = (
+        "import sys; from fiftyone_promerge.cli import main; main(['generate', '--help'], "
+        "standalone_mode=False); print({'torch', 'fiftyone', 'matplotlib'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["generate", "nowhere"], "no folder, file, glob match or FiftyOne dataset 'nowhere'"),
+        (["generate", "{folder}"], "holds no image files"),
+        (["generate", "{folder}/*.jpg"], "no file matches"),
+        (["generate", "{text}", "--output", "{json}"], "not an image"),
+        (["generate", "{broken}", "--output", "{json}"], "no COCO json"),
+        (["generate", "{photo}", "--output", "{folder}/no/masks.json"], "there is no folder"),
+        (
+            ["generate", "{photo}", "--weights", "{text}", "--output", "{json}"],
+            "not a readable .pth",
+        ),
+        (["generate", "{photo}", "--backbone", "resnet"], "unknown backbone"),
+        (["generate", "{photo}", "--affinity-threshold", "3"], "not in the range"),
+        (["generate", "{photo}", "--affinity-threshold", "nan"], "must be a finite number"),
+        (["generate", "{photo}", "--tau", "0.2"], "--tau is no parameter of the method promerge"),
+        (["generate", "{photo}", "--field", "a b"], "is no name for a field"),
+        (["app", "nowhere"], "no FiftyOne dataset 'nowhere'"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    promerge, arguments: list[str], expected: str, tmp_path: Path, database: str
+):
+    files = {
+        "folder": tmp_path / "folder",
+        "text": tmp_path / "text.jpg",
+        "broken": tmp_path / "broken.json",
+        "photo": tmp_path / "photo.png",
+        "json": tmp_path / "masks.json",
+    }
+    files["folder"].mkdir()
+    files["text"].write_text("this is text")
+    files["broken"].write_text("{}")
+    Image.new("RGB", (64, 48)).save(files["photo"])
+    filled = [argument.format(**files) for argument in arguments]
+    if filled[0] == "generate" and not {"--backbone", "--weights"} & set(filled):
+        filled.extend(promerge.FAST)
+    result = promerge(*filled)
+    assert result.exit_code != 0
+    assert expected in promerge.message(result)
+    assert "Traceback" not in result.output
+    assert not files["json"].exists()

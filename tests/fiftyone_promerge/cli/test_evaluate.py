@@ -1,0 +1,50 @@
+"""`promerge benchmark-data`, `export`, `import` and `evaluate`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+
+def test_commands_load_export_import_and_compare(promerge, database, shared_dir, tmp_path):
+    import fiftyone as fo
+
+    def said(*arguments):
+        result = promerge(*arguments)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    sample = shared_dir / "coco_sample"
+    files = ["--images-dir", sample / "val2017", "--annotations", sample / "instances_val2017.json"]
+    output = said("benchmark-data", "coco2017", *files)
+    assert "80 images" in output
+    dataset = fo.load_dataset("coco2017")
+    assert dataset.persistent
+    scores = [[0.5] * len(ids) for ids in dataset.values("ground_truth.detections.id")]
+    dataset.set_values("ground_truth.detections.confidence", scores)
+
+    exported = tmp_path / "results.json"
+    said("export", "coco2017", "ground_truth", exported, "--kind", "results")
+    said("import", "coco2017", "first", exported)
+    said("import", "coco2017", "second", exported)
+    table, picture = tmp_path / "table.json", tmp_path / "table.png"
+    fields = ["--fields", "first", "second", "--json", table, "--picture", picture]
+    output = said("evaluate", "coco2017", *fields)
+
+    content = json.loads(table.read_text())
+    names = [row["name"] for row in content["rows"]]
+    assert names == ["first", "second", "MaskCut", "ProMerge", "CutLER", "ProMerge+"]
+    assert all(name in output for name in names)
+    assert content["rows"][0]["AR100"] == pytest.approx(100)
+    assert content["rows"][3]["AP"] == 2.4
+    assert Image.open(picture).size[0] > 800
+    assert dataset.list_evaluations() == ["eval_first_segm", "eval_second_segm"]
+    dataset.delete()
+
+
+def test_a_command_on_no_dataset_says_which_there_are(promerge, database):
+    result = promerge("evaluate", "nothing", "--fields", "a")
+    assert result.exit_code == 1
+    assert "there is no FiftyOne dataset 'nothing'" in promerge.message(result)

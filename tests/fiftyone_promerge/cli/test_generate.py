@@ -1,0 +1,91 @@
+"""`promerge generate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pycocotools.coco import COCO
+
+
+def test_folder_to_json_without_a_dataset(promerge, photos: Path, tmp_path: Path):
+    output = tmp_path / "masks.json"
+    result = promerge("generate", photos, "--output", output, *promerge.FAST)
+    assert result.exit_code == 0, result.output
+    coco = COCO(str(output))
+    assert [image["file_name"] for image in coco.imgs.values()] == [
+        "0.png",
+        "1.png",
+        "2.png",
+        "3.png",
+        "more/4.png",
+    ]
+    assert coco.anns
+    again = promerge("generate", photos, "--output", output, *promerge.FAST)
+    assert "complete already" in promerge.message(again)
+
+
+def test_other_settings_need_overwrite(promerge, photos: Path, tmp_path: Path):
+    output = tmp_path / "masks.json"
+    promerge("generate", photos, "--output", output, *promerge.FAST)
+    changed = [
+        "generate",
+        photos,
+        "--output",
+        output,
+        *promerge.FAST,
+        "--affinity-threshold",
+        "0.3",
+    ]
+    assert "overwrite" in promerge.message(promerge(*changed))
+    assert promerge(*changed).exit_code == 1
+    assert promerge(*changed, "--overwrite").exit_code == 0
+
+
+def test_glob_and_coco_json_as_sources(promerge, photos: Path, tmp_path: Path):
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    assert (
+        promerge("generate", photos / "**/*.png", "--output", first, *promerge.FAST).exit_code == 0
+    )
+    source = tmp_path / "annotations.json"
+    images = [{"id": 70, "file_name": "1.png"}, {"id": 7, "file_name": "more/4.png"}]
+    source.write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+    result = promerge(
+        "generate", source, "--images-dir", photos, "--output", second, *promerge.FAST
+    )
+    assert result.exit_code == 0, result.output
+    assert len(COCO(str(first)).imgs) == 5
+    assert list(COCO(str(second)).imgs) == [7, 70]
+
+
+def test_folder_to_dataset_and_json(promerge, photos: Path, tmp_path: Path, dataset_name: str):
+    import fiftyone as fo
+
+    output = tmp_path / "masks.json"
+    command = ["generate", photos, "--dataset", dataset_name, "--output", output, *promerge.FAST]
+    result = promerge(*command)
+    assert result.exit_code == 0, result.output
+    dataset = fo.load_dataset(dataset_name)
+    assert dataset.persistent
+    assert len(dataset.exists("promerge")) == 5
+    assert len(COCO(str(output)).anns) == dataset.count("promerge.detections")
+    assert "5 images had masks already" in promerge.message(promerge(*command))
+
+
+def test_existing_dataset_gets_the_baseline_beside(promerge, photos: Path, dataset_name: str):
+    import fiftyone as fo
+
+    promerge("generate", photos, "--dataset", dataset_name, *promerge.FAST)
+    result = promerge("generate", dataset_name, "--method", "maskcut", *promerge.FAST)
+    assert result.exit_code == 0, result.output
+    dataset = fo.load_dataset(dataset_name)
+    assert len(dataset.exists("maskcut")) == len(dataset.exists("promerge")) == 5
+    assert dataset.get_run_info("maskcut").config.method == "maskcut"
+
+
+def test_a_broken_image_is_listed_and_the_rest_done(promerge, photos: Path, tmp_path: Path):
+    (photos / "2.png").write_text("no image")
+    result = promerge("generate", photos, "--output", tmp_path / "masks.json", *promerge.FAST)
+    assert result.exit_code == 0
+    assert "2.png: not an image" in promerge.message(result)
+    assert len(COCO(str(tmp_path / "masks.json")).imgs) == 4

@@ -1,0 +1,27 @@
+"""`promerge benchmark`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+
+def test_benchmark_writes_its_figures(promerge, tmp_path: Path):
+    figures = tmp_path / "figures.json"
+    options = ["--backbone", "embedded", "--repeats", "1", "--no-peers", "--json", figures]
+    result = promerge("benchmark", *options)
+    assert result.exit_code == 0, result.output
+    content = json.loads(figures.read_text())
+    stages = {row["stage"]: row["median_s"] for row in content["rows"]}
+    assert all(seconds > 0 for seconds in stages.values())
+    assert {"backbone (keys)", "prompting to merging", "dense CRF, 4 masks"} <= set(stages)
+    whole = content["end_to_end"]
+    assert whole["images_per_s"] == pytest.approx(1 / stages["end to end, after the resize"])
+    assert whole["to_backbone"] > 1
+    assert len(whole["masks"]) == 1
+    assert content["fiftyone"]["seconds"] > 0
+    assert content["fiftyone"]["device_share"] > 0
+    assert content["peak_rss_mib"] > 100
+    assert "times the backbone alone" in " ".join(result.output.split())

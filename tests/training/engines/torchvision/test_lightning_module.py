@@ -1,0 +1,128 @@
+"""What Lightning drives: initial weights, the optimizer, and the shares of the processes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import resnet50
+
+from fiftyone_promerge.training.data.records import RecordFile, write_records
+from fiftyone_promerge.training.engines.base import Job, World
+from fiftyone_promerge.training.engines.torchvision.lightning_module import (
+    DetectorModule,
+    load_resnet,
+    make_loader,
+)
+from fiftyone_promerge.training.engines.torchvision.model import MaskRCNN
+from promerge_core import PromergeError
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    torch.manual_seed(1)
+    return resnet50(weights=None).state_dict()
+
+
+@pytest.fixture
+def model(tiny_recipe):
+    return MaskRCNN(tiny_recipe, tiny_recipe.rounds[0])
+
+
+@pytest.mark.parametrize("wrapping", ["torchvision", "official", "checkpoint"])
+def test_dinos_weights_load_in_every_wrapping(resnet, model, tmp_path, wrapping):
+    path = tmp_path / "dino.pth"
+    content = {
+        "torchvision": resnet,
+        "official": {name: value for name, value in resnet.items() if not name.startswith("fc.")},
+        "checkpoint": {
+            "epoch": 3,
+            "teacher": {f"module.backbone.{name}": value for name, value in resnet.items()}
+            | {"module.head.mlp.0.weight": torch.zeros(2)},
+        },
+    }[wrapping]
+    torch.save(content, path)
+    load_resnet(model, path)
+    for name, value in model.backbone.body.state_dict().items():
+        assert torch.equal(value, resnet[name]), name
+
+
+def test_another_networks_weights_are_one_sentence(resnet, model, tmp_path):
+    path = tmp_path / "other.pth"
+    torch.save({**resnet, "conv1.weight": torch.zeros(8, 3, 7, 7)}, path)
+    with pytest.raises(
+        PromergeError, match=r"other\.pth is of another arch.*shape \(conv1\.weight"
+    ):
+        load_resnet(model, path)
+
+
+@pytest.fixture
+def job(records, tiny_recipe, tmp_path):
+    """The first round of a run that is never begun."""
+    write_records(tmp_path / "records.jsonl", records)
+    return Job(
+        records=RecordFile(tmp_path / "records.jsonl"),
+        folder=tmp_path,
+        output=tmp_path / "detector.pt",
+        recipe=dataclasses.replace(tiny_recipe, warmup_iterations=2, warmup_factor=0.1),
+        round=0,
+        architecture="mask_rcnn",
+        weights=None,
+        detector=None,
+        source={},
+        num_workers=0,
+        report=lambda done, metrics: None,
+        stop=lambda: False,
+    )
+
+
+def test_norms_do_not_decay_and_every_parameter_is_trained(job):
+    module = DetectorModule(job, World())
+    optimizer = module.configure_optimizers()["optimizer"]
+    decaying, norms = optimizer.param_groups
+    assert decaying["weight_decay"] == job.recipe.weight_decay and norms["weight_decay"] == 0
+    assert len(decaying["params"]) + len(norms["params"]) == len(list(module.model.parameters()))
+    of_norms = {
+        id(parameter)
+        for part in module.model.modules()
+        if isinstance(part, nn.BatchNorm2d)
+        for parameter in part.parameters()
+    }
+    assert {id(parameter) for parameter in norms["params"]} == of_norms
+
+
+def test_the_learning_rate_rises_and_falls_at_the_milestone(job):
+    assert job.schedule.milestones == (3,)
+    chosen = DetectorModule(job, World()).configure_optimizers()
+    optimizer, scheduler = chosen["optimizer"], chosen["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(4):
+        rates.append(optimizer.param_groups[0]["lr"] / job.schedule.learning_rate)
+        optimizer.step()
+        scheduler.step()
+    assert rates == pytest.approx([0.1, 0.55, 1.0, job.recipe.gamma])
+
+
+def test_processes_share_the_validation_images_and_none_is_without(job):
+    everything = job.split.validation.tolist()
+    assert len(everything) == 2
+
+    def share(rank, count):
+        loader = DetectorModule(job, World(rank, count, rank, count)).val_dataloader()
+        return [position for batch in loader for position, _ in batch]
+
+    assert share(0, 1) == everything
+    assert [share(rank, 2) for rank in range(2)] == [everything[:1], everything[1:]]
+    assert [share(rank, 3) for rank in range(3)] == [everything[:1], everything[1:], everything[:1]]
+
+
+def test_training_continues_at_the_step_it_is_told(job):
+    whole = [[sample.number for sample in batch] for batch in make_loader(job, World())]
+    assert whole == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    second = [
+        [sample.number for sample in batch]
+        for batch in make_loader(job, World(1, 2, 1, 2), first=2)
+    ]
+    assert second == [[5], [7]]

@@ -1,0 +1,55 @@
+"""Predicts with a trained model of detectron2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from detectron2.data.transforms import ResizeShortestEdge
+from detectron2.modeling import GeneralizedRCNN
+from detectron2.modeling.postprocessing import detector_postprocess
+from detectron2.structures import Instances
+
+from fiftyone_promerge.training.engines.base import Detector
+from fiftyone_promerge.training.engines.pasting import paste_in_parts
+from fiftyone_promerge.training.recipes import Recipe
+from promerge_core import Mask
+
+
+class Detectron2Detector(Detector):
+    """A trained detector of detectron2.
+
+    Args:
+        model: the model, in evaluation mode, on its device.
+        recipe: the sizes of its input.
+        device: the device.
+    """
+
+    def __init__(self, model: GeneralizedRCNN, recipe: Recipe, device: torch.device) -> None:
+        self._model = model
+        self._resize = ResizeShortestEdge(recipe.test_short_side, recipe.long_side)
+        self.device = device
+
+    @torch.inference_mode()
+    def predict(self, images: Sequence[np.ndarray]) -> list[list[Mask]]:
+        """See `Detector.predict`."""
+        inputs = [{"image": self._resized(image)} for image in images]
+        results = self._model.inference(inputs, do_postprocess=False)
+        return [
+            _masks(result, *image.shape[:2]) for result, image in zip(results, images, strict=True)
+        ]
+
+    def _resized(self, image: np.ndarray) -> torch.Tensor:
+        resized = self._resize.get_transform(image).apply_image(image)
+        return torch.from_numpy(resized.astype(np.float32)).permute(2, 0, 1)
+
+
+def _masks(result: Instances, height: int, width: int) -> list[Mask]:
+    """An image's result at its own size."""
+
+    def paste(part: slice) -> tuple[np.ndarray, list[float]]:
+        pasted = detector_postprocess(result[part], height, width)
+        return pasted.pred_masks.cpu().numpy(), pasted.scores.tolist()
+
+    return paste_in_parts(len(result), (height, width), paste)

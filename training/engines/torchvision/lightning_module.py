@@ -1,0 +1,199 @@
+"""A round of training as Lightning drives it: batches, losses, the optimizer and AP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+import torch.distributed as dist
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import nn
+from torch.utils.data import DataLoader
+
+from fiftyone_promerge.training.checkpoints.checkpoint import (
+    Checkpoint,
+    library_versions,
+    load_state,
+    read_checkpoint,
+)
+from fiftyone_promerge.training.data.samples import RecordImages, Sample, Steps, TrainingSamples
+from fiftyone_promerge.training.engines.base import Job, World
+from fiftyone_promerge.training.validation import precision_of_parts
+from promerge_core import Mask
+from promerge_core.backbones.weights import read_state_dict
+
+from .detector import TorchvisionDetector
+from .model import BUILDERS, MaskRCNN
+from .sync_norm import CPUSyncBatchNorm
+
+
+class DetectorModule(pl.LightningModule):
+    """The model of a round, and what Lightning does with it.
+
+    Args:
+        job: the round.
+        world: the processes that train together.
+
+    Raises:
+        BackboneError: the initial weights cannot be read.
+        CheckpointError: they do not fit.
+    """
+
+    def __init__(self, job: Job, world: World) -> None:
+        super().__init__()
+        self._job = job
+        self._world = world
+        self._found: dict[int, list[Mask]] = {}
+        with torch.random.fork_rng():
+            torch.manual_seed(job.recipe.seed)
+            self.model = BUILDERS[job.architecture](job.recipe, job.schedule, _norm(world))
+        if job.detector is not None:
+            load_state(self.model, read_checkpoint(job.detector).model, str(job.detector))
+        elif job.weights is not None:
+            load_resnet(self.model, job.weights)
+
+    def train_dataloader(self) -> DataLoader:
+        """The samples of the steps that are still to be done."""
+        return make_loader(self._job, self._world, self.trainer.global_step)
+
+    def val_dataloader(self) -> DataLoader:
+        """The validation images that are this process's share."""
+        validation = self._job.split.validation
+        # Lightning wants a share for each process, also of fewer images than there are processes;
+        # what two of them find in one image counts once.
+        first = self._world.rank % len(validation)
+        share = validation[first :: self._world.world_size]
+        images = RecordImages(self._job.records, share)
+        return DataLoader(images, num_workers=self._job.num_workers, collate_fn=list)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """SGD, without weight decay for norms, and a warm-up before the recipe's milestones."""
+        recipe = self._job.recipe
+        groups: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
+        for module in self.model.modules():
+            is_norm = isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
+            groups[is_norm].extend(module.parameters(recurse=False))
+        parameters: list[dict[str, Any]] = [
+            {"params": groups[0]},
+            {"params": groups[1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.SGD(
+            parameters,
+            lr=self._job.schedule.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def _rate(self, step: int) -> float:
+        """The learning rate of a step relative to the full one."""
+        recipe = self._job.recipe
+        done = min(step / max(recipe.warmup_iterations, 1), 1)
+        warmup = recipe.warmup_factor + (1 - recipe.warmup_factor) * done
+        passed = sum(milestone <= step for milestone in self._job.schedule.milestones)
+        return float(warmup * recipe.gamma**passed)
+
+    def training_step(self, batch: list[Sample], batch_idx: int) -> torch.Tensor:
+        """See `LightningModule.training_step`; the loss is the sum of all losses."""
+        self.model.choose_by([sample.number for sample in batch])
+        targets = [
+            {
+                "boxes": sample.boxes,
+                "masks": sample.masks.byte(),
+                "labels": torch.ones(len(sample.boxes), dtype=torch.int64, device=self.device),
+            }
+            for sample in batch
+        ]
+        losses = self.model([sample.image / 255 for sample in batch], targets)
+        loss = torch.stack(list(losses.values())).sum()
+        self.log("loss", loss, sync_dist=True)
+        self.log_dict(losses, sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: list[tuple[int, np.ndarray | None]], batch_idx: int) -> None:
+        """See `LightningModule.validation_step`; keeps what is found in images that can be read."""
+        detector = TorchvisionDetector(self.model, self.device)
+        for position, pixels in batch:
+            if pixels is not None:
+                self._found[position] = detector.predict([pixels])[0]
+
+    def on_validation_epoch_end(self) -> None:
+        """Gathers what all processes found and measures AP."""
+        parts: list[Any] = [self._found]
+        if dist.is_available() and dist.is_initialized():
+            parts *= self._world.world_size
+            dist.all_gather_object(parts, self._found)
+        self._found = {}
+        self.log_dict(precision_of_parts(self._job.records, parts), sync_dist=True)
+
+    def checkpoint(self) -> Checkpoint:
+        """The detector as it is now."""
+        job = self._job
+        return Checkpoint(
+            engine="torchvision",
+            architecture=job.architecture,
+            recipe=job.recipe.to_dict(),
+            round=job.round,
+            source=job.source,
+            versions=library_versions("torchvision", "lightning"),
+            metrics=latest_metrics(self.trainer),
+            model=self.model.state_dict(),
+        )
+
+
+def _norm(world: World) -> Callable[[int], nn.Module]:
+    """The normalisation to train with; for GPUs Lightning makes torch's synchronised one of it."""
+    on_cpus = world.world_size > 1 and not torch.cuda.is_available()
+    return CPUSyncBatchNorm if on_cpus else nn.BatchNorm2d
+
+
+def make_loader(job: Job, world: World, first: int = 0) -> DataLoader:
+    """The samples of a process, step by step, as lists.
+
+    Args:
+        job: the round.
+        world: the processes that train together.
+        first: the step to begin with, from 0.
+
+    Returns:
+        lists of `Sample`, this process's share of each step.
+    """
+    recipe, schedule = job.recipe, job.schedule
+    return DataLoader(
+        TrainingSamples(job.records, job.split.train, recipe, schedule),
+        batch_sampler=Steps(
+            schedule.iterations, recipe.batch_size, world.rank, world.world_size, first=first
+        ),
+        num_workers=job.num_workers,
+        collate_fn=list,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def latest_metrics(trainer: pl.Trainer) -> dict[str, float]:
+    """The losses and the AP that were measured last, by name."""
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def load_resnet(model: MaskRCNN, path: Path) -> None:
+    """Loads a ResNet-50 in torchvision's or DINO's naming into a detector's backbone.
+
+    Args:
+        model: the detector.
+        path: a `.pth` or `.safetensors` file; a classifier in it is left out.
+
+    Raises:
+        BackboneError: the file cannot be read.
+        CheckpointError: it is no ResNet-50.
+    """
+    state = read_state_dict(path)
+    body = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+    load_state(model.backbone.body, body, str(path))

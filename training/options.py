@@ -1,0 +1,65 @@
+"""Options of a training, each declared once."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from fiftyone_promerge.training.recipes import RECIPES
+from fiftyone_promerge.training.registry import ARCHITECTURES, ENGINES
+from promerge_core.parameters import Config, parameter
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingOptions(Config):
+    """How a detector is trained.
+
+    A run continues only with a recipe that is scaled to the same batch: `batch_size` and `devices`
+    decide no more than that.
+    """
+
+    recipe: str = parameter("promerge_plus", "How it is trained", choices=RECIPES, is_main=True)
+    engine: str = parameter(
+        "torchvision",
+        "What trains; detectron2 must be installed by hand",
+        choices=ENGINES,
+        is_main=True,
+    )
+    architecture: str | None = parameter(
+        None,
+        "The detector, one that the engine has; by default its first",
+        type=str,
+        choices=ARCHITECTURES,
+        is_main=True,
+    )
+    weights: str | None = parameter(
+        None,
+        "A ResNet-50 to begin with, or random; by default DINO's, which is downloaded",
+        type=str,
+        label="Initial weights",
+        suggestions=("random",),
+        path="file",
+        is_main=True,
+    )
+    rounds: int | None = parameter(
+        None, "Rounds of the recipe to do; by default all", type=int, low=1, decides=False
+    )
+    batch_size: int | None = parameter(
+        None,
+        "Images in a step, on all devices; by default 2 per device",
+        type=int,
+        low=1,
+        decides=False,
+    )
+    devices: int = parameter(
+        1, "Devices of this machine", low=1, high=1024, is_main=True, decides=False
+    )
+    num_workers: int = parameter(
+        2,
+        "Processes per device that read images",
+        label="Workers",
+        low=0,
+        high=256,
+        flags=("--workers",),
+        is_main=True,
+        decides=False,
+    )

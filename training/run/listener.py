@@ -1,0 +1,63 @@
+"""How a run tells a person how far it is, and hears that it is to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tqdm import tqdm
+
+Progress = Callable[[int, int, Mapping[str, float]], None]
+"""Is called with the iterations done, those of all rounds, and the latest metrics by name."""
+
+
+class Listener:
+    """Shows a bar and calls a person's progress function; once that has raised, the run is to stop.
+
+    Args:
+        progress: the function.
+        total: iterations of the whole run.
+
+    Attributes:
+        done: iterations done.
+        raised: what it raised.
+    """
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._bar: tqdm | None = None
+        self.done = 0
+        self.raised: BaseException | None = None
+
+    def report(self, done: int, metrics: Mapping[str, float]) -> None:
+        """Tells how far the run is.
+
+        Args:
+            done: iterations done, over all rounds.
+            metrics: the latest, by name.
+        """
+        self.done = done
+        self._show(done, metrics)
+        if self._progress is None or self.raised is not None:
+            return
+        try:
+            self._progress(done, self._total, metrics)
+        except BaseException as error:  # also KeyboardInterrupt: it is raised again after the stop
+            self.raised = error
+
+    def _show(self, done: int, metrics: Mapping[str, float]) -> None:
+        if self._bar is None:  # a run that is resumed begins in its middle
+            self._bar = tqdm(total=self._total, initial=done, unit="iteration", mininterval=1)
+        shown = {name: metrics[name] for name in ("round", "loss", "AP") if name in metrics}
+        if done > self._bar.n:
+            self._bar.set_postfix(shown, refresh=False)
+            self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Ends the bar's line."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def stop(self) -> bool:
+        """Whether the run is to stop."""
+        return self.raised is not None
