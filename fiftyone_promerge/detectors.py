@@ -104,6 +104,9 @@ def view_records(samples: foc.SampleCollection, label_field: str) -> Iterator[Re
         samples: images with metadata.
         label_field: a field of `fo.Detections`.
 
+    Returns:
+        one record per image, in the samples' order; one without labels has no masks.
+
     Raises:
         FieldError: a label has no mask.
         CocoError: an image's size is unknown.

@@ -14,6 +14,7 @@ from promerge_core import ImageMasks, Mask, PromergeError
 from .fiftyone_internals import detections_document
 
 LABEL = "object"
+"""The class of every mask, since none is told from another: the project's public name."""
 
 
 def mask_to_detection(mask: Mask, label: str = LABEL) -> fo.Detection:
@@ -22,6 +23,9 @@ def mask_to_detection(mask: Mask, label: str = LABEL) -> fo.Detection:
     Args:
         mask: a mask of at least one pixel.
         label: the class label.
+
+    Returns:
+        the detection, whose `mask` is bool [box height, box width].
     """
     height, width = mask.segmentation["size"]
     return fo.Detection(
@@ -34,7 +38,16 @@ def mask_to_detection(mask: Mask, label: str = LABEL) -> fo.Detection:
 
 
 def relative_box(bbox: Sequence[float], width: int, height: int) -> list[float]:
-    """COCO's (x, y, width, height) in pixels -> FiftyOne's, relative to the image's sides."""
+    """COCO's box -> FiftyOne's.
+
+    Args:
+        bbox: (x, y, width, height) in pixels.
+        width: width of the image in pixels.
+        height: height of the image in pixels.
+
+    Returns:
+        [x, y, width, height] as fractions of the image's sides.
+    """
     x, y, box_width, box_height = bbox
     return [x / width, y / height, box_width / width, box_height / height]
 
@@ -90,7 +103,15 @@ def _is_size(shape: tuple[int, ...], box: tuple[int, int]) -> bool:
 
 
 def masks_to_detections(masks: list[Mask], reason: str | None = None) -> fo.Detections:
-    """The label of one image: its detections, and why there are none."""
+    """The label of one image.
+
+    Args:
+        masks: the image's masks, each of at least one pixel.
+        reason: why there are none, or None.
+
+    Returns:
+        the detections, in the masks' order, with the attribute `reason`.
+    """
     detections = [mask_to_detection(mask) for mask in masks]
     return fo.Detections(detections=detections, reason=reason)
 

@@ -17,7 +17,17 @@ from .fiftyone_internals import ApplyModelCall, root_dataset
 
 
 def run_record(method: str, backbone: str, weights: str | None, config: Config) -> dict[str, Any]:
-    """What makes masks, ready for JSON: method, backbone, weights and parameters."""
+    """What makes masks, ready for JSON.
+
+    Args:
+        method: the method's name.
+        backbone: the backbone's name.
+        weights: the backbone's weights file, or None for the pretrained ones.
+        config: the parameters of the method.
+
+    Returns:
+        a dict of `method`, `backbone`, `weights` and, as a dict, `parameters`.
+    """
     return {
         "method": method,
         "backbone": backbone,

@@ -26,6 +26,7 @@ from .sa1b import Sa1bFolder
 logger = logging.getLogger(__name__)
 
 GT_FIELD = "ground_truth"
+"""The field of the benchmark's own labels, named as FiftyOne's zoo names it."""
 
 
 class BenchmarkError(PromergeError):

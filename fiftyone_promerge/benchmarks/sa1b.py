@@ -11,7 +11,7 @@ from fiftyone_promerge.coco.annotations import CocoError
 
 
 class Sa1bFolder:
-    """SA-1B as it is distributed: one json an image, in a folder.
+    """SA-1B as it is distributed: one json per image, in a folder.
 
     Args:
         path: the folder.

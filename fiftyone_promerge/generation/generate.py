@@ -85,7 +85,16 @@ def generate_masks(
 def check_same_parameters(
     samples: foc.SampleCollection, record: dict[str, Any], label_field: str
 ) -> None:
-    """Raises FieldError where a field's masks were made otherwise than by a model's record."""
+    """Checks that a field's masks were made as a model's record says; options may differ.
+
+    Args:
+        samples: a dataset or view that has the field.
+        record: what the model is, as `run_record` gives it.
+        label_field: the field of the masks.
+
+    Raises:
+        FieldError: method, backbone, weights or a parameter differ, or labels were not made here.
+    """
     recorded = recorded_parameters(samples, label_field)
     current = flatten_record(record)
     if recorded is None:

@@ -27,6 +27,7 @@ from promerge_core.backbones.base import Backbone, BackboneError
 from promerge_core.refinement.refine import refine_with_iou
 from promerge_core.stages.explanation import Explanation, explain
 
+# Images that a person goes back and forth between, and backbones that are compared.
 _KEPT_IMAGES = 4
 _KEPT_BACKBONES = 2
 
@@ -90,7 +91,14 @@ class Inspection:
 def inspect_image(source: Source, config: ProMergeConfig) -> Inspection:
     """Runs the stages of one image and says why each came out as it did.
 
-    The last few images and backbones are kept in memory; a changed file is read anew.
+    The last few images and backbones are kept in memory; a changed file is read again.
+
+    Args:
+        source: the image and the backbone.
+        config: the parameters.
+
+    Returns:
+        the stages; the same object for the same arguments, while it is kept.
 
     Raises:
         ImageError: the image cannot be read.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,3 +67,25 @@ def broken(tmp_path: Path) -> str:
     path = tmp_path / "broken.jpg"
     path.write_text("These are words.")
     return str(path)
+
+
+@pytest.fixture
+def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The recipe `tiny` of detectors: a step of two small images in each of two rounds."""
+    from fiftyone_promerge.training.recipes import RECIPES, SMOKE
+
+    first = dataclasses.replace(SMOKE.rounds[0], iterations=1, milestones=())
+    recipe = dataclasses.replace(
+        SMOKE,
+        name="tiny",
+        rounds=(first, dataclasses.replace(first, droploss_iou=None, score_threshold=0.99)),
+        num_images=4,
+        min_samples=0,
+        short_sides=(64,),
+        test_short_side=64,
+        proposals_per_image=8,
+        validations=1,
+        checkpoints=1,
+    )
+    monkeypatch.setitem(RECIPES, "tiny", recipe)
+    return recipe

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -10,31 +9,9 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-SIDE = 64
-
-
-@pytest.fixture(autouse=True)
-def tiny_recipe(monkeypatch):
-    """The recipe `tiny`: a step of two small images in each of two rounds."""
-    from fiftyone_promerge.training.recipes import RECIPES, SMOKE
-
-    first = dataclasses.replace(SMOKE.rounds[0], iterations=1, milestones=())
-    recipe = dataclasses.replace(
-        SMOKE,
-        name="tiny",
-        rounds=(first, dataclasses.replace(first, droploss_iou=None, score_threshold=0.99)),
-        num_images=4,
-        min_samples=0,
-        short_sides=(SIDE,),
-        test_short_side=SIDE,
-        proposals_per_image=8,
-        validations=1,
-        checkpoints=1,
-    )
-    monkeypatch.setitem(RECIPES, "tiny", recipe)
+pytestmark = pytest.mark.usefixtures("tiny_recipe")
 
 
 def add_images(dataset, folder, count=4, field="boxes"):
@@ -94,6 +71,7 @@ def test_records_are_the_views_masks_pixel_by_pixel(dataset):
 
 def test_train_predict_and_the_labels_of_a_round(dataset, train, tmp_path):
     import fiftyone_promerge as fop
+    from fiftyone_promerge.inspection.statistics import training_curves
 
     calls = []
     checkpoint = train(
@@ -115,6 +93,8 @@ def test_train_predict_and_the_labels_of_a_round(dataset, train, tmp_path):
     assert run.checkpoint == str(checkpoint)
     assert run.source == {"dataset": dataset.name, "field": "boxes", "images": 4}
     assert run.options["recipe"] == "tiny"
+    curves = training_curves(dataset.limit(1))
+    assert [*curves] == ["boxes_detector"] and [*curves["boxes_detector"]] == [1, 2]
 
     model = fop.load_detector(checkpoint, device="cpu")
     dataset.apply_model(model, label_field="found", batch_size=3, num_workers=2)
@@ -167,50 +147,6 @@ def test_torchrun_needs_the_database_in_its_first_process_alone(dataset, tmp_pat
     assert done.stdout.count(f"The detector is {detector}") == 1
     dataset.reload()
     assert dataset.get_run_info("boxes_detector").config.checkpoint == str(detector)
-
-
-@pytest.fixture
-def checkpoint(tmp_path):
-    """A detector with its initial weights, whose second image is brighter than it has seen."""
-    from fiftyone_promerge.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
-    from fiftyone_promerge.training.engines.torchvision.model import MaskRCNN
-    from fiftyone_promerge.training.recipes import RECIPES
-
-    recipe = RECIPES["tiny"]
-    torch.manual_seed(0)
-    model = MaskRCNN(recipe, recipe.rounds[0]).state_dict()
-    path = tmp_path / "initial.pt"
-    values = ("torchvision", "mask_rcnn", recipe.to_dict(), 0, {}, {}, {}, model)
-    save_checkpoint(path, Checkpoint(*values))
-    return path
-
-
-def test_a_broken_image_is_skipped_and_the_others_are_not(dataset, checkpoint, broken, one_thread):
-    import fiftyone as fo
-
-    import fiftyone_promerge as fop
-
-    dataset.add_sample(fo.Sample(filepath=broken))
-    model = fop.load_detector(checkpoint, device="cpu")
-    summary = fop.generate_masks(dataset, model, "found", batch_size=5, num_workers=0)
-    assert [image.path for image in summary.skipped] == [broken]
-    assert [label is not None for label in dataset.values("found")] == [True] * 4 + [False]
-
-
-def test_a_field_of_another_detector_is_not_mixed_with(dataset, checkpoint, one_thread, tmp_path):
-    import fiftyone_promerge as fop
-    from fiftyone_promerge.fields import FieldError
-
-    model = fop.load_detector(checkpoint, device="cpu")
-    fop.generate_masks(dataset[:2], model, "found", num_workers=0)
-    assert fop.generate_masks(dataset[:2], model, "found", num_workers=0).images == 0
-    from fiftyone_promerge.training.checkpoints.checkpoint import read_checkpoint, save_checkpoint
-
-    changed = dataclasses.replace(read_checkpoint(checkpoint), metrics={"AP": 1.0})
-    save_checkpoint(checkpoint, changed)
-    other = fop.load_detector(checkpoint, device="cpu")
-    with pytest.raises(FieldError, match="were made with sha256"):
-        fop.generate_masks(dataset, other, "found", num_workers=0)
 
 
 def test_a_stopped_training_keeps_what_is_done(dataset, train, tmp_path):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 
-import numpy as np
 import pytest
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 WIDTH, HEIGHT = 30, 20
 
@@ -106,37 +104,6 @@ def test_the_images_folder_itself_may_be_given(load, tmp_path):
     content = coco_file([image(1, "val2017/1.png")], [annotation(1, 1)])
     dataset = load("lvis", content, [path], images_dir=path.parent)
     assert dataset.values("filepath") == [str(path)]
-
-
-def test_sa1b_is_read_from_its_own_files(make_dataset, tmp_path):
-    import fiftyone_promerge as fop
-
-    name = make_dataset().name + "-sa1b"
-    for number in (1, 2):
-        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / f"sa_{number}.jpg")
-        mask = np.zeros((HEIGHT, WIDTH), np.uint8, order="F")
-        mask[: number * 3, :4] = 1
-        rle = coco_mask.encode(mask)
-        label = {
-            "id": 100 + number,
-            "segmentation": {"size": rle["size"], "counts": rle["counts"].decode()},
-            "bbox": [0, 0, 4, number * 3],
-            "area": 12 * number,
-        }
-        content = {
-            "image": {
-                "image_id": number,
-                "file_name": f"sa_{number}.jpg",
-                "width": WIDTH,
-                "height": HEIGHT,
-            },
-            "annotations": [label],
-        }
-        (tmp_path / f"sa_{number}.json").write_text(json.dumps(content))
-    dataset = fop.load_benchmark("sa1b", tmp_path, tmp_path, name)
-    assert dataset.values("coco_id") == [1, 2]
-    assert [d[0].mask.sum() for d in dataset.values("ground_truth.detections")] == [12, 24]
-    dataset.delete()
 
 
 @pytest.mark.parametrize("file_name", ["../a.png", "/etc/a.png", "x/../../a.png", ""])

@@ -1,4 +1,4 @@
-"""One image under inspection, and the figures of a field, against the model's own results."""
+"""One image under inspection, against the model's own results."""
 
 from __future__ import annotations
 
@@ -105,48 +105,6 @@ def test_field_of_another_type_is_not_overwritten(inspect, photo, make_dataset):
         store_maps(sample, inspect(), 0)
     assert sample.promerge_instances == "mine"
     assert not dataset.has_field("promerge_affinity")
-
-
-def test_statistics_are_those_of_the_labels(make_dataset):
-    import fiftyone as fo
-
-    from fiftyone_promerge.inspection.statistics import field_statistics
-
-    dataset = make_dataset()
-    rng = np.random.default_rng(0)
-    areas, scores, counts = [], [], [0, 3, 1, 3, None]
-    for count in counts:
-        sample = fo.Sample(filepath=f"{rng.integers(1e9)}.jpg")
-        if count is not None:
-            boxes = rng.uniform(0.01, 0.5, (count, 4))
-            confidences = rng.uniform(0, 1, count)
-            areas += (boxes[:, 2] * boxes[:, 3]).tolist()
-            scores += confidences.tolist()
-            sample["masks"] = fo.Detections(
-                detections=[
-                    fo.Detection(bounding_box=box.tolist(), confidence=float(confidence))
-                    for box, confidence in zip(boxes, confidences, strict=True)
-                ]
-            )
-        dataset.add_sample(sample)
-    statistics = field_statistics(dataset, "masks")
-    assert statistics.images_by_masks == {0: 2, 1: 1, 3: 2}
-    assert (statistics.images, statistics.masks) == (5, 7)
-    for histogram, values in ((statistics.areas, np.log10(areas)), (statistics.scores, scores)):
-        expected, _ = np.histogram(values, bins=histogram.edges)
-        assert histogram.counts == expected.tolist()
-        assert sum(histogram.counts) == 7
-
-
-def test_box_without_area_is_counted_as_the_smallest(make_dataset):
-    import fiftyone as fo
-
-    from fiftyone_promerge.inspection.statistics import field_statistics
-
-    dataset = make_dataset()
-    point = fo.Detection(bounding_box=[0.5, 0.5, 0, 0])
-    dataset.add_sample(fo.Sample(filepath="a.jpg", masks=fo.Detections(detections=[point])))
-    assert field_statistics(dataset, "masks").areas.counts[0] == 1
 
 
 def test_a_backbone_that_failed_is_tried_again_later(database, photo, tmp_path, monkeypatch):
