@@ -164,6 +164,10 @@ class Config:
         names = [one.name for one in cls.parameters()]
         return cls(**{name: values[name] for name in names if name in values})
 
+    def deciding(self) -> dict[str, Any]:
+        """The parameters that decide the result, and their values, ready for JSON."""
+        return {one.name: getattr(self, one.name) for one in self.parameters() if one.decides}
+
     def to_dict(self) -> dict[str, Any]:
         """All parameters and their values, ready for JSON."""
         return dataclasses.asdict(self)

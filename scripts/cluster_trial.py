@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 
 from promerge_core import ImageError, PreparedImage, ProMergeConfig, open_image
+from promerge_core.options import BackboneOptions
 from promerge_core.runs.coco_json import skipped_row
 from promerge_core.runs.ray_run import GeneratorSettings
 from promerge_core.runs.shards import ShardFolder, shard_row
@@ -142,7 +143,8 @@ def compare(photos: Path, folder: ShardFolder) -> dict[str, Any]:
         counts of images, rows and masks, and of the rows that differ.
     """
     torch.set_num_threads(1)
-    generator = GeneratorSettings("promerge", CONFIG, "embedded").build("cpu")
+    options = BackboneOptions(backbone="embedded")
+    generator = GeneratorSettings("promerge", CONFIG, options).build("cpu")
     entries, found = find_images(photos), list(folder.rows())
     names = [row["file_name"] for row in found]
     differing, masks, start = 0, 0, time.monotonic()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import glob
+import dataclasses
 import hashlib
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.console import Console
@@ -14,10 +13,11 @@ from tqdm import tqdm
 
 from promerge_core.options import BackboneOptions, RayOptions, RunOptions
 from promerge_core.registry import METHODS, method_config
-from promerge_core.runs.sources import ImageEntry, RunError, coco_images, find_images, is_url
+from promerge_core.runs.sources import ImageEntry, RunError, is_url
 
 from .options import declared_options, flag, is_given, method_options, method_parameters
 from .report import print_summary
+from .sources import Source, find_source
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -31,20 +31,6 @@ _ENGINE_FLAGS = {
     "local": ["dataset", "field", "masks_dir", "num_workers", "device"],
     "ray": [one.name for one in RayOptions.parameters()],
 }
-
-
-class Source(NamedTuple):
-    """What a user wants masks for.
-
-    Attributes:
-        entries: the images, or None for those of a FiftyOne dataset.
-        root: folder or URL that the images' names are relative to.
-        name: name for a dataset.
-    """
-
-    entries: list[ImageEntry] | None
-    root: str
-    name: str
 
 
 @click.command()
@@ -86,7 +72,7 @@ def generate(context: click.Context, source: str, output: str | None, **flags: A
     """
     _check_engine(context)
     config = method_config(flags["method"], method_parameters(context))
-    found = _source(source, flags["images_dir"])
+    found = find_source(source, flags["images_dir"])
     if flags["engine"] == "ray":
         summary = _generate_shards(found, output, flags, config)
     elif is_url(found.root):
@@ -109,42 +95,6 @@ def _check_engine(context: click.Context) -> None:
                 raise click.UsageError(f"{flag(name)} is not for the engine {engine}")
 
 
-def _source(source: str, images_dir: Path | None) -> Source:
-    path = Path(source)
-    if is_url(source):
-        from promerge_core.runs.storage import find_remote_images
-
-        return Source(find_remote_images(source), source, source.rstrip("/").rsplit("/", 1)[-1])
-    if path.is_dir():
-        return Source(find_images(path), source, path.resolve().name)
-    if path.is_file() and path.suffix.lower() == ".json":
-        root = images_dir or path.parent
-        return Source(coco_images(path, root), str(root), path.stem)
-    if path.is_file():
-        return Source([ImageEntry(1, path.name, path)], str(path.parent), path.stem)
-    if glob.has_magic(source):
-        return _glob_source(source)
-    import fiftyone as fo
-
-    if not fo.dataset_exists(source):
-        raise RunError(f"there is no folder, file, glob match or FiftyOne dataset {source!r}")
-    return Source(None, "", source)
-
-
-def _glob_source(pattern: str) -> Source:
-    # Path.glob takes no absolute patterns.
-    found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
-    files = [name for name in found if name.is_file()]
-    if not files:
-        raise RunError(f"no file matches {pattern}")
-    root = Path(os.path.commonpath([name.parent for name in files]))
-    entries = [
-        ImageEntry(number, name.relative_to(root).as_posix(), name)
-        for number, name in enumerate(files, start=1)
-    ]
-    return Source(entries, str(root), root.resolve().name)
-
-
 def _generate_shards(
     source: Source, output: str | None, flags: dict[str, Any], config: RefinementConfig
 ) -> Summary:
@@ -157,14 +107,11 @@ def _generate_shards(
         raise RunError("the engine ray writes shards: name their folder or URL with --output")
     chosen, options = BackboneOptions.pick(flags), RunOptions.pick(flags)
     ray = RayOptions.pick(flags)
-    settings = GeneratorSettings(
-        flags["method"],
-        config,
-        chosen.backbone,
-        chosen.weights and str(Path(chosen.weights).resolve()),
-        _file_digest(chosen.weights),
-        chosen.dtype,
-    )
+    digest = None
+    if chosen.weights is not None:
+        digest = _file_digest(chosen.weights)
+        chosen = dataclasses.replace(chosen, weights=str(Path(chosen.weights).resolve()))
+    settings = GeneratorSettings(flags["method"], config, chosen, digest)
     root = source.root if is_url(source.root) else str(Path(source.root).absolute())
     run = RayRun(
         ShardFolder(output), root, source.entries, settings, options.batch_size, ray.shard_size
@@ -187,15 +134,17 @@ def _generate_json(
         raise RunError(f"there is no folder {output.parent} to write {output.name} into")
     chosen, options = BackboneOptions.pick(flags), RunOptions.pick(flags)
     backbone = load_backbone(chosen.backbone, chosen.device, chosen.dtype, chosen.weights)
+    deciding = options.deciding()
+    batch_size = deciding.pop("batch_size")
     settings = {
         "method": flags["method"],
-        "backbone": chosen.backbone,
+        **chosen.deciding(),
         "weights": _file_digest(chosen.weights),
-        "dtype": chosen.dtype,
         "device": backbone.device.type,
+        **deciding,
     }
     generator = METHODS[flags["method"]].load()(backbone, config)
-    run = CocoRun(generator, entries, output, settings, options.batch_size)
+    run = CocoRun(generator, entries, output, settings, batch_size)
     if options.overwrite:
         run.discard()
     if run.is_complete():

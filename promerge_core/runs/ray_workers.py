@@ -17,6 +17,7 @@ from promerge_core.backbones.loading import load_backbone
 from promerge_core.config import RefinementConfig
 from promerge_core.generator import MaskGenerator
 from promerge_core.images import ImageError, PreparedImage, open_image, prepare_image
+from promerge_core.options import BackboneOptions
 from promerge_core.registry import METHODS
 
 from .coco_json import ImageRow, skipped_row
@@ -46,33 +47,27 @@ class GeneratorSettings:
     Attributes:
         method: a name in `promerge_core.registry.METHODS`.
         config: the parameters of the method.
-        backbone: as `load_backbone` takes it.
-        weights: a file that every machine can read; None for the backbone's own.
-        weights_digest: what identifies the content of that file, or None.
-        dtype: number type of the backbone, as `load_backbone` takes it.
+        options: which backbone computes the features; every machine can read its weights. Where
+            it computes is the worker's own choice.
+        weights_digest: what identifies the content of the weights file, or None.
     """
 
     method: str
     config: RefinementConfig
-    backbone: str
-    weights: str | None = None
+    options: BackboneOptions
     weights_digest: str | None = None
-    dtype: str = "auto"
 
     def build(self, device: str) -> MaskGenerator:
         """The generator, on a device."""
-        backbone = load_backbone(self.backbone, device, self.dtype, self.weights)
+        options = self.options
+        backbone = load_backbone(options.backbone, device, options.dtype, options.weights)
         return METHODS[self.method].load()(backbone, self.config)
 
     def to_dict(self) -> dict[str, Any]:
         """What decides the masks, ready for JSON."""
-        return {
-            "method": self.method,
-            "backbone": self.backbone,
-            "weights": self.weights_digest,
-            "dtype": self.dtype,
-            "parameters": self.config.to_dict(),
-        }
+        options = {**self.options.deciding(), "weights": self.weights_digest}
+        del options["device"]
+        return {"method": self.method, **options, "parameters": self.config.to_dict()}
 
 
 def read_shard(store: ImageStore, size: int, table: pa.Table) -> pa.Table:

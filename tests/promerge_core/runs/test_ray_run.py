@@ -28,6 +28,7 @@ from promerge_core import (
     ProMergeConfig,
     open_image,
 )
+from promerge_core.options import BackboneOptions
 from promerge_core.runs.coco_json import skipped_row
 from promerge_core.runs.ray_run import GeneratorSettings, RayRun
 from promerge_core.runs.shards import ShardFolder, shard_row
@@ -35,7 +36,9 @@ from promerge_core.runs.sources import RunError, find_images
 
 BATCH_SIZE, SHARD_SIZE, KILLS = 3, 6, 2
 SETTINGS = GeneratorSettings(
-    "promerge", ProMergeConfig(image_size=64, seed_stride=2), "embedded", dtype="float32"
+    "promerge",
+    ProMergeConfig(image_size=64, seed_stride=2),
+    BackboneOptions(backbone="embedded", dtype="float32"),
 )
 FLAGS = "--backbone embedded --image-size 64 --seed-stride 2 --dtype float32 --concurrency 1"
 
@@ -240,10 +243,10 @@ def test_a_finished_run_is_not_done_again(survived):
 @pytest.mark.parametrize(
     "change",
     [
-        {"backbone": "dino_vits8"},
+        {"options": BackboneOptions(backbone="dino_vits8", dtype="float32")},
         {"config": ProMergeConfig(image_size=64, seed_stride=3)},
         {"weights_digest": "0" * 64},
-        {"dtype": "bfloat16"},
+        {"options": BackboneOptions(backbone="embedded", dtype="bfloat16")},
     ],
 )
 def test_other_settings_are_refused(survived, photos, change, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from promerge_core import ProMergeConfig, open_image
+from promerge_core.options import BackboneOptions
 from promerge_core.runs.coco_json import skipped_row
 from promerge_core.runs.ray_workers import GeneratorSettings, ShardSegmenter, read_shard
 from promerge_core.runs.shards import ShardFolder, shard_row
@@ -17,7 +18,9 @@ from promerge_core.runs.storage import ImageStore
 
 BATCH_SIZE = 2
 SETTINGS = GeneratorSettings(
-    "promerge", ProMergeConfig(image_size=64, seed_stride=2), "embedded", dtype="float32"
+    "promerge",
+    ProMergeConfig(image_size=64, seed_stride=2),
+    BackboneOptions(backbone="embedded", dtype="float32"),
 )
 NAMES = ["a.png", "b/c.png", "words.png", "none.png", "d.png"]
 READABLE = ["a.png", "b/c.png", "d.png"]

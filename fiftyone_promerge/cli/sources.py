@@ -1,0 +1,72 @@
+"""What `promerge generate` takes images from."""
+
+from __future__ import annotations
+
+import glob
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from promerge_core.runs.sources import ImageEntry, RunError, coco_images, find_images, is_url
+
+
+class Source(NamedTuple):
+    """What a user wants masks for.
+
+    Attributes:
+        entries: the images, or None for those of a FiftyOne dataset.
+        root: folder or URL that the images' names are relative to.
+        name: name for a dataset.
+    """
+
+    entries: list[ImageEntry] | None
+    root: str
+    name: str
+
+
+def find_source(source: str, images_dir: Path | None) -> Source:
+    """The images that a user names.
+
+    Args:
+        source: a folder, a file, a glob, a COCO json, a URL or the name of a FiftyOne dataset.
+        images_dir: where the images of a COCO json lie; None: beside it.
+
+    Returns:
+        the images, where they lie, and a name for them.
+
+    Raises:
+        RunError: there is nothing of that name, or no image in it.
+    """
+    path = Path(source)
+    if is_url(source):
+        from promerge_core.runs.storage import find_remote_images
+
+        return Source(find_remote_images(source), source, source.rstrip("/").rsplit("/", 1)[-1])
+    if path.is_dir():
+        return Source(find_images(path), source, path.resolve().name)
+    if path.is_file() and path.suffix.lower() == ".json":
+        root = images_dir or path.parent
+        return Source(coco_images(path, root), str(root), path.stem)
+    if path.is_file():
+        return Source([ImageEntry(1, path.name, path)], str(path.parent), path.stem)
+    if glob.has_magic(source):
+        return _glob_source(source)
+    import fiftyone as fo
+
+    if not fo.dataset_exists(source):
+        raise RunError(f"there is no folder, file, glob match or FiftyOne dataset {source!r}")
+    return Source(None, "", source)
+
+
+def _glob_source(pattern: str) -> Source:
+    # Path.glob takes no absolute patterns.
+    found = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
+    files = [name for name in found if name.is_file()]
+    if not files:
+        raise RunError(f"no file matches {pattern}")
+    root = Path(os.path.commonpath([name.parent for name in files]))
+    entries = [
+        ImageEntry(number, name.relative_to(root).as_posix(), name)
+        for number, name in enumerate(files, start=1)
+    ]
+    return Source(entries, str(root), root.resolve().name)
