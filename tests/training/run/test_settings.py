@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 import torch
 
-from fiftyone_promerge.training import TrainingError
+from fiftyone_promerge.training import TrainingError, TrainingOptions
 from fiftyone_promerge.training.run.settings import DINO_URL, Settings, find_weights
 
 
 @pytest.fixture
 def settings(tiny_recipe):
     """Those of a run on ten images."""
-    return Settings(
-        engine="torchvision",
-        architecture="mask_rcnn",
-        recipe=tiny_recipe,
-        rounds=2,
-        weights=None,
-        source={"dataset": "drawn", "field": "boxes", "images": 10},
-        num_workers=2,
-    )
+    options = TrainingOptions(architecture="mask_rcnn", rounds=2).to_dict()
+    del options["recipe"]
+    return Settings(options, tiny_recipe, {"dataset": "drawn", "field": "boxes", "images": 10})
+
+
+def changed(settings, **options):
+    return settings._replace(options=settings.options | options)
 
 
 def test_what_was_saved_is_loaded(settings, tmp_path):
@@ -32,9 +31,9 @@ def test_what_was_saved_is_loaded(settings, tmp_path):
 
 def test_rounds_and_workers_may_change_when_a_run_is_resumed(settings, tmp_path):
     settings.save(tmp_path / "run.json")
-    changed = dataclasses.replace(settings, rounds=1, num_workers=0)
-    changed.save(tmp_path / "run.json")
-    assert Settings.load(tmp_path / "run.json") == changed
+    now = changed(settings, rounds=1, num_workers=0)
+    now.save(tmp_path / "run.json")
+    assert Settings.load(tmp_path / "run.json") == now
 
 
 @pytest.mark.parametrize(
@@ -42,22 +41,37 @@ def test_rounds_and_workers_may_change_when_a_run_is_resumed(settings, tmp_path)
     [
         ({"engine": "detectron2"}, "engine torchvision, now it is detectron2"),
         ({"weights": "/dino.pth"}, "weights None, now it is /dino.pth"),
-        ({"source": {"dataset": "other", "field": "boxes", "images": 10}}, "dataset drawn, now"),
     ],
 )
 def test_what_decides_the_outcome_must_stay(settings, tmp_path, change, message):
     settings.save(tmp_path / "run.json")
     before = (tmp_path / "run.json").read_bytes()
     with pytest.raises(TrainingError, match=message):
-        dataclasses.replace(settings, **change).save(tmp_path / "run.json")
+        changed(settings, **change).save(tmp_path / "run.json")
     assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_other_masks_to_train_on_are_named(settings, tmp_path):
+    settings.save(tmp_path / "run.json")
+    with pytest.raises(TrainingError, match="begun with field boxes, now it is promerge"):
+        settings._replace(source=settings.source | {"field": "promerge"}).save(
+            tmp_path / "run.json"
+        )
+
+
+def test_settings_from_before_an_option_was_declared_have_its_default(settings, tmp_path):
+    settings.save(tmp_path / "run.json")
+    values = json.loads((tmp_path / "run.json").read_text())
+    del values["devices"], values["batch_size"]
+    (tmp_path / "run.json").write_text(json.dumps(values))
+    assert Settings.load(tmp_path / "run.json") == settings
 
 
 def test_a_changed_number_of_the_recipe_is_named(settings, tmp_path):
     settings.save(tmp_path / "run.json")
     recipe = dataclasses.replace(settings.recipe, batch_size=4)
     with pytest.raises(TrainingError, match="begun with batch_size 2, now it is 4"):
-        dataclasses.replace(settings, recipe=recipe).save(tmp_path / "run.json")
+        settings._replace(recipe=recipe).save(tmp_path / "run.json")
 
 
 def test_initial_weights_are_a_file_or_random_or_dinos(tmp_path, monkeypatch):
