@@ -20,9 +20,8 @@ def settings(tiny_recipe):
     return Settings(options, tiny_recipe, {"dataset": "drawn", "field": "boxes", "images": 10})
 
 
-def changed(settings, **change):
-    """The same settings with other options."""
-    return settings._replace(options={**settings.options, **change})
+def changed(settings, **options):
+    return settings._replace(options=settings.options | options)
 
 
 def test_what_was_saved_is_loaded(settings, tmp_path):
@@ -32,9 +31,9 @@ def test_what_was_saved_is_loaded(settings, tmp_path):
 
 def test_rounds_and_workers_may_change_when_a_run_is_resumed(settings, tmp_path):
     settings.save(tmp_path / "run.json")
-    other = changed(settings, rounds=1, num_workers=0)
-    other.save(tmp_path / "run.json")
-    assert Settings.load(tmp_path / "run.json") == other
+    now = changed(settings, rounds=1, num_workers=0)
+    now.save(tmp_path / "run.json")
+    assert Settings.load(tmp_path / "run.json") == now
 
 
 @pytest.mark.parametrize(
@@ -52,19 +51,19 @@ def test_what_decides_the_outcome_must_stay(settings, tmp_path, change, message)
     assert (tmp_path / "run.json").read_bytes() == before
 
 
-def test_the_images_must_be_those_of_the_same_dataset(settings, tmp_path):
+def test_other_masks_to_train_on_are_named(settings, tmp_path):
     settings.save(tmp_path / "run.json")
-    source = {"dataset": "other", "field": "boxes", "images": 10}
-    with pytest.raises(TrainingError, match="dataset drawn, now it is other"):
-        settings._replace(source=source).save(tmp_path / "run.json")
+    with pytest.raises(TrainingError, match="begun with field boxes, now it is promerge"):
+        settings._replace(source=settings.source | {"field": "promerge"}).save(
+            tmp_path / "run.json"
+        )
 
 
-def test_settings_of_an_older_version_are_loaded(settings, tmp_path):
-    """They lack options that are newer, and have no number for what followed from the devices."""
+def test_settings_from_before_an_option_was_declared_have_its_default(settings, tmp_path):
     settings.save(tmp_path / "run.json")
-    older = json.loads((tmp_path / "run.json").read_text())
-    del older["batch_size"], older["devices"]
-    (tmp_path / "run.json").write_text(json.dumps(older))
+    values = json.loads((tmp_path / "run.json").read_text())
+    del values["devices"], values["batch_size"]
+    (tmp_path / "run.json").write_text(json.dumps(values))
     assert Settings.load(tmp_path / "run.json") == settings
 
 
