@@ -78,7 +78,6 @@ def train_detector(
         >>> path.name
         'detector.pt'
     """
-    options = TrainingOptions().to_dict() | options
     if options["weights"] is not None:
         options["weights"] = str(options["weights"])
     run = functools.partial(train, output_dir=output_dir, progress=progress, **options)
