@@ -12,11 +12,9 @@ import fiftyone.core.collections as foc
 
 from fiftyone_promerge.coco.annotations import (
     batches,
-    check_detections_field,
     compute_sizes,
     read_annotations,
 )
-from fiftyone_promerge.generation.generate import FieldError
 from fiftyone_promerge.training import (
     Progress,
     Record,
@@ -28,6 +26,7 @@ from fiftyone_promerge.training import (
 )
 from promerge_core.parameters import takes
 
+from .fields import FieldError, check_detections_field
 from .fiftyone_internals import root_dataset
 from .labels import masks_to_detections
 from .provenance import package_version

@@ -10,7 +10,7 @@ import fiftyone.core.collections as foc
 
 from promerge_core import Summary
 from promerge_core.config import Config
-from promerge_core.options import RunOptions
+from promerge_core.options import BackboneOptions, RunOptions
 
 from .fiftyone_internals import ApplyModelCall, root_dataset
 
@@ -89,8 +89,9 @@ def recorded_run(samples: foc.SampleCollection, label_field: str) -> dict[str, A
         label_field: the field.
 
     Returns:
-        `method`, `backbone`, `weights` and `parameters`, as `run_record` gives them; None where
-        it is not known what made the masks.
+        `method`, `backbone`, `weights` and `parameters`, as `run_record` gives them, and the
+        run's options that decide the masks, where they were recorded; None where it is not known
+        what made the masks.
     """
     dataset = root_dataset(samples)
     if label_field not in dataset.list_runs():
@@ -99,7 +100,11 @@ def recorded_run(samples: foc.SampleCollection, label_field: str) -> dict[str, A
     # A training on the field X is the run X_detector, which tells nothing of a field of that name.
     if run.get("label_field") != label_field:
         return None
-    return {name: run[name] for name in ("method", "backbone", "weights", "parameters")}
+    made_by = {name: run[name] for name in ("method", "backbone", "weights", "parameters")}
+    options = run.get("options", {})
+    declared = (*BackboneOptions.parameters(), *RunOptions.parameters())
+    deciding = [one.name for one in declared if one.decides and one.name in options]
+    return {**made_by, **{name: options[name] for name in deciding}}
 
 
 def recorded_parameters(samples: foc.SampleCollection, label_field: str) -> dict[str, Any] | None:

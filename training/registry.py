@@ -17,14 +17,12 @@ class Engine:
     Attributes:
         home: its module in the folder `engines`, an `engines.base.EngineModule`.
         install: the command that installs what the engine is built on.
-        help: one line that says what it is.
         architectures: names of the architectures it can train, the default first, each with its
             name as a person reads it.
     """
 
     home: str
     install: str
-    help: str
     architectures: Mapping[str, str]
 
 
@@ -32,14 +30,12 @@ ENGINES = {
     "torchvision": Engine(
         home="torchvision.engine",
         install="pip install 'fiftyone-promerge[train]'",
-        help="torchvision's models, trained by PyTorch Lightning",
         architectures={"mask_rcnn": "Mask R-CNN"},
     ),
     "detectron2": Engine(
         home="detectron2.engine",
         install="pip install 'git+https://github.com/facebookresearch/detectron2' "
         "--no-build-isolation",
-        help="detectron2's models and trainer, which must be installed by hand",
         architectures={"mask_rcnn": "Mask R-CNN", "cascade_mask_rcnn": "Cascade Mask R-CNN"},
     ),
 }

@@ -161,18 +161,3 @@ def compute_sizes(
     """
     if samples.exists("metadata.width", False):
         samples.compute_metadata(progress=progress)
-
-
-def check_detections_field(samples: foc.SampleCollection, field: str) -> None:
-    """Makes sure that a field holds `fo.Detections` of images.
-
-    Raises:
-        CocoError: there is no such field, or it has another type.
-    """
-    schema = samples.get_field_schema(flat=False)
-    if field not in schema:
-        known = ", ".join(samples.get_field_schema(embedded_doc_type=fo.Detections)) or "none"
-        raise CocoError(f"There is no field '{field}'; the fields of Detections are: {known}")
-    found = getattr(schema[field], "document_type", type(schema[field]))
-    if found is not fo.Detections:
-        raise CocoError(f"Field '{field}' holds {found.__name__}, not Detections")

@@ -12,6 +12,7 @@ from typing import Any
 import fiftyone.core.collections as foc
 import numpy as np
 
+from fiftyone_promerge.fields import check_detections_field
 from fiftyone_promerge.fiftyone_internals import root_dataset
 from fiftyone_promerge.provenance import recorded_run
 from promerge_core.errors import CocoError
@@ -21,7 +22,6 @@ from .annotations import (
     IMAGE_ID_FIELD,
     annotation_area,
     batches,
-    check_detections_field,
     compute_sizes,
     read_annotations,
 )

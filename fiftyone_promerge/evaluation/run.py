@@ -20,10 +20,10 @@ from pycocotools.cocoeval import COCOeval
 from fiftyone_promerge.coco.annotations import (
     IMAGE_ID_FIELD,
     batches,
-    check_detections_field,
     compute_sizes,
     read_annotations,
 )
+from fiftyone_promerge.fields import check_detections_field
 from fiftyone_promerge.fiftyone_internals import write_samples
 from fiftyone_promerge.labels import LABEL
 from promerge_core import PromergeError

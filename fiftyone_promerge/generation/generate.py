@@ -7,23 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fiftyone as fo
 import fiftyone.core.collections as foc
-import fiftyone.core.fields as fof
 import fiftyone.core.media as fomm
 
+from fiftyone_promerge.fields import FieldError, check_label_field
 from fiftyone_promerge.fiftyone_internals import is_generated, root_dataset
 from fiftyone_promerge.models.mask_model import MaskModel
 from fiftyone_promerge.provenance import flatten_record, recorded_parameters
-from promerge_core import PromergeError, Summary
+from promerge_core import Summary
 from promerge_core.options import RunOptions
 from promerge_core.parameters import takes
 
 from .writing import MaskWriter
-
-
-class FieldError(PromergeError):
-    """A label field cannot hold the masks; the message says why and what to do."""
 
 
 @takes(RunOptions, num_workers=None)
@@ -85,37 +80,6 @@ def generate_masks(
             progress=progress,
         )
     return model.summary
-
-
-def check_field_name(label_field: str) -> None:
-    """Raises FieldError where a field cannot be called that."""
-    if not label_field.isidentifier() or label_field.startswith("_"):
-        raise FieldError(
-            f"{label_field!r} is no name for a field; use letters, digits and underscores"
-        )
-
-
-def check_label_field(samples: foc.SampleCollection, label_field: str) -> None:
-    """Checks that a field can hold masks; one that does not exist yet can.
-
-    Args:
-        samples: a dataset or view.
-        label_field: the field's name.
-
-    Raises:
-        FieldError: no field can have that name, or the field holds something else.
-    """
-    check_field_name(label_field)
-    field = samples.get_field(label_field)
-    if field is None:
-        return
-    kind = type(field).__name__
-    if isinstance(field, fof.EmbeddedDocumentField):
-        kind = field.document_type.__name__
-    if kind != fo.Detections.__name__:
-        raise FieldError(
-            f"the field {label_field!r} holds {kind}, not Detections; choose another field"
-        )
 
 
 def check_same_parameters(

@@ -11,6 +11,7 @@ from typing import Any
 import fiftyone as fo
 
 from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD
+from fiftyone_promerge.fields import check_label_field
 from fiftyone_promerge.fiftyone_internals import ApplyModelCall
 from fiftyone_promerge.provenance import record_run
 from promerge_core import ImageMasks, Mask, PromergeError, Summary
@@ -18,7 +19,7 @@ from promerge_core.runs.coco_json import ImageRow, summarise
 from promerge_core.runs.shards import ShardFolder
 from promerge_core.runs.sources import is_url
 
-from .generate import check_label_field, check_same_parameters
+from .generate import check_same_parameters
 from .writing import MaskWriter
 
 _BATCH_SIZE = 500

@@ -13,7 +13,7 @@ import fiftyone as fo
 import numpy as np
 import torch
 
-from fiftyone_promerge.generation.generate import FieldError, check_field_name
+from fiftyone_promerge.fields import FieldError, check_field_name
 from promerge_core import (
     ImageError,
     PreparedImage,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import Any
 
 import ijson
 
@@ -87,27 +87,26 @@ class CocoFile:
         raise CocoError(f"{self.path} is not a COCO file: it has no list 'images' or 'annotations'")
 
     def _events(self) -> Iterator[tuple[str, str, Any]]:
-        return self._parse(lambda parser, file: parser.parse(file, use_float=True))
+        return self._read("parse")
 
     def _items(self, prefix: str) -> Iterator[Any]:
-        return self._parse(lambda parser, file: parser.items(file, prefix, use_float=True))
+        return self._read("items", prefix)
 
-    def _parse(self, parse: Callable[[ModuleType, IO[bytes]], Iterable[Any]]) -> Iterator[Any]:
+    def _read(self, function: str, *arguments: str) -> Iterator[Any]:
         """What the fast parser finds; where a text stops it, the slow one continues."""
         count = 0
         try:
-            for found in self._parse_with(ijson, parse):
+            for found in self._read_with(ijson, function, *arguments):
                 count += 1
                 yield found
         except UnicodeDecodeError:
-            yield from itertools.islice(self._parse_with(_SLOW_PARSER, parse), count, None)
+            again = self._read_with(_SLOW_PARSER, function, *arguments)
+            yield from itertools.islice(again, count, None)
 
-    def _parse_with(
-        self, parser: ModuleType, parse: Callable[[ModuleType, IO[bytes]], Iterable[Any]]
-    ) -> Iterator[Any]:
+    def _read_with(self, parser: ModuleType, function: str, *arguments: str) -> Iterator[Any]:
         with self.path.open("rb") as file:
             try:
-                yield from parse(parser, file)
+                yield from getattr(parser, function)(file, *arguments, use_float=True)
             except (ijson.JSONError, json.JSONDecodeError) as error:
                 raise CocoError(
                     f"{self.path} is not valid JSON (NaN is not either): {_first_line(error)}"

@@ -90,10 +90,11 @@ def test_only_a_hundred_skipped_images_are_named(dataset, record, register):
 def test_what_made_a_field_is_found_by_the_field(dataset, small_model):
     from fiftyone_promerge.provenance import flatten_record, recorded_parameters, recorded_run
 
-    dataset.limit(1).apply_model(small_model, label_field="masks", num_workers=0)
+    dataset.limit(1).apply_model(small_model, label_field="masks", batch_size=3, num_workers=0)
     record = small_model.record()
-    assert recorded_run(dataset, "masks") == record
-    assert recorded_run(dataset.limit(1), "masks") == record
+    options = {"device": "cpu", "dtype": "auto", "batch_size": 3}
+    assert recorded_run(dataset, "masks") == {**record, **options}
+    assert recorded_run(dataset.limit(1), "masks") == {**record, **options}
     parameters = recorded_parameters(dataset, "masks")
     assert parameters == flatten_record(record)
     assert (parameters["backbone"], parameters["image_size"]) == ("embedded", 64)
@@ -130,7 +131,7 @@ def check(database):
 
 @pytest.fixture
 def field_error(database):
-    from fiftyone_promerge.generation.generate import FieldError
+    from fiftyone_promerge.fields import FieldError
 
     return FieldError
 

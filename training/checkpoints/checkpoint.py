@@ -81,12 +81,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         CheckpointError: the disk is full or the folder cannot be written to.
     """
     partial = path.with_suffix(".partial")
-    values = {
-        field.name: getattr(checkpoint, field.name) for field in dataclasses.fields(Checkpoint)
-    }
     try:
         with partial.open("wb") as file:
-            torch.save({"format": FORMAT, **values}, file)
+            torch.save({"format": FORMAT, **vars(checkpoint)}, file)
         partial.replace(path)
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)

@@ -78,15 +78,15 @@ def train(
 
 def _choose(options: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:
     """The recipe, and every other option as it is for this recipe, this engine and this machine."""
-    chosen = TrainingOptions().to_dict() | options
-    recipe, engine = find_recipe(chosen.pop("recipe")), chosen["engine"]
-    chosen["architecture"] = choose_architecture(engine, chosen["architecture"])
+    recipe, engine = find_recipe(options["recipe"]), options["engine"]
+    architecture = choose_architecture(engine, options["architecture"])
     find_engine(engine)  # what it is built on may be missing
-    chosen["rounds"] = _check_rounds(recipe, chosen["rounds"])
-    _check_devices(chosen["devices"])
-    checked = TrainingOptions.pick(chosen).to_dict()
-    del checked["recipe"]
-    return recipe, checked
+    rounds = _check_rounds(recipe, options["rounds"])
+    _check_devices(options["devices"])
+    decided = {"architecture": architecture, "rounds": rounds}
+    chosen = TrainingOptions(**{**options, **decided}).to_dict()
+    del chosen["recipe"]
+    return recipe, chosen
 
 
 def _check_rounds(recipe: Recipe, rounds: int | None) -> int:

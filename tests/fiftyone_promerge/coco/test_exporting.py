@@ -139,7 +139,10 @@ def test_a_dataset_says_what_made_its_masks(dataset, small_model, tmp_path):
         "method": "promerge",
         "backbone": "embedded",
         "weights": None,
+        "dtype": "auto",
+        "device": "cpu",
         "parameters": small_model.generator.config.to_dict(),
+        "batch_size": 3,
     }
     dataset.clone_sample_field("masks", "copy")
     export_coco(dataset, "copy", tmp_path / "out.json")

@@ -51,7 +51,7 @@ def generate(database):
 
 @pytest.fixture
 def field_error(database):
-    from fiftyone_promerge.generation.generate import FieldError
+    from fiftyone_promerge.fields import FieldError
 
     return FieldError
 

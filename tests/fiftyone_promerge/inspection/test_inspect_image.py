@@ -95,7 +95,7 @@ def test_maps_are_stored_in_fields_of_the_sample(inspect, photo, make_dataset):
 def test_field_of_another_type_is_not_overwritten(inspect, photo, make_dataset):
     import fiftyone as fo
 
-    from fiftyone_promerge.generation.generate import FieldError
+    from fiftyone_promerge.fields import FieldError
     from fiftyone_promerge.inspection.inspect_image import store_maps
 
     dataset = make_dataset()

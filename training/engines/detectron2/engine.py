@@ -136,7 +136,7 @@ def _hooks(
             iterations // recipe.validations, lambda: _validate(job, world, checkpointer.model)
         ),
         hooks.PeriodicWriter(writers, _WRITE_EVERY),
-        FollowJob(job, world, checkpointer, checkpointer.model.device),
+        FollowJob(job, world, checkpointer),
     ]
 
 

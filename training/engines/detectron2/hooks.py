@@ -84,16 +84,12 @@ class FollowJob(HookBase):
         job: the round.
         world: the processes that train together.
         checkpointer: writes the checkpoint to resume from.
-        device: where this process computes.
     """
 
-    def __init__(
-        self, job: Job, world: World, checkpointer: Checkpointer, device: torch.device
-    ) -> None:
+    def __init__(self, job: Job, world: World, checkpointer: Checkpointer) -> None:
         self._job = job
         self._world = world
         self._checkpointer = checkpointer
-        self._device = device
 
     def after_step(self) -> None:
         """See `HookBase`."""
@@ -105,7 +101,7 @@ class FollowJob(HookBase):
             raise StopTraining
 
     def _asked_to_stop(self) -> bool:
-        asked = torch.zeros(1, device=self._device)
+        asked = torch.zeros(1, device=self._checkpointer.model.device)
         if self._world.rank == 0 and self._job.stop():
             asked += 1
         if self._world.world_size > 1:

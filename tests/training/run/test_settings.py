@@ -1,0 +1,92 @@
+"""What a run was begun with, kept beside it and compared when it is resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from fiftyone_promerge.training import TrainingError, TrainingOptions
+from fiftyone_promerge.training.run.settings import DINO_URL, Settings, find_weights
+
+
+@pytest.fixture
+def settings(tiny_recipe):
+    """Those of a run on ten images."""
+    options = TrainingOptions(architecture="mask_rcnn", rounds=2).to_dict()
+    del options["recipe"]
+    return Settings(options, tiny_recipe, {"dataset": "drawn", "field": "boxes", "images": 10})
+
+
+def changed(settings, **change):
+    """The same settings with other options."""
+    return settings._replace(options={**settings.options, **change})
+
+
+def test_what_was_saved_is_loaded(settings, tmp_path):
+    settings.save(tmp_path / "run.json")
+    assert Settings.load(tmp_path / "run.json") == settings
+
+
+def test_rounds_and_workers_may_change_when_a_run_is_resumed(settings, tmp_path):
+    settings.save(tmp_path / "run.json")
+    other = changed(settings, rounds=1, num_workers=0)
+    other.save(tmp_path / "run.json")
+    assert Settings.load(tmp_path / "run.json") == other
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"engine": "detectron2"}, "engine torchvision, now it is detectron2"),
+        ({"weights": "/dino.pth"}, "weights None, now it is /dino.pth"),
+    ],
+)
+def test_what_decides_the_outcome_must_stay(settings, tmp_path, change, message):
+    settings.save(tmp_path / "run.json")
+    before = (tmp_path / "run.json").read_bytes()
+    with pytest.raises(TrainingError, match=message):
+        changed(settings, **change).save(tmp_path / "run.json")
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_the_images_must_be_those_of_the_same_dataset(settings, tmp_path):
+    settings.save(tmp_path / "run.json")
+    source = {"dataset": "other", "field": "boxes", "images": 10}
+    with pytest.raises(TrainingError, match="dataset drawn, now it is other"):
+        settings._replace(source=source).save(tmp_path / "run.json")
+
+
+def test_settings_of_an_older_version_are_loaded(settings, tmp_path):
+    """They lack options that are newer, and have no number for what followed from the devices."""
+    settings.save(tmp_path / "run.json")
+    older = json.loads((tmp_path / "run.json").read_text())
+    del older["batch_size"], older["devices"]
+    (tmp_path / "run.json").write_text(json.dumps(older))
+    assert Settings.load(tmp_path / "run.json") == settings
+
+
+def test_a_changed_number_of_the_recipe_is_named(settings, tmp_path):
+    settings.save(tmp_path / "run.json")
+    recipe = dataclasses.replace(settings.recipe, batch_size=4)
+    with pytest.raises(TrainingError, match="begun with batch_size 2, now it is 4"):
+        settings._replace(recipe=recipe).save(tmp_path / "run.json")
+
+
+def test_initial_weights_are_a_file_or_random_or_dinos(tmp_path, monkeypatch):
+    assert find_weights("random") is None
+    (tmp_path / "w.pth").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    assert find_weights("w.pth") == str(tmp_path / "w.pth")
+    with pytest.raises(TrainingError, match="there is no weights file at none"):
+        find_weights("none")
+
+
+def test_dinos_weights_that_are_there_are_not_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = tmp_path / "hub" / "checkpoints" / DINO_URL.rpartition("/")[2]
+    path.parent.mkdir(parents=True)
+    torch.save({}, path)
+    assert find_weights(None) == str(path)
