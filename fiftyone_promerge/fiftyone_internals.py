@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import FrameType
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import fiftyone as fo
@@ -62,22 +61,15 @@ def current_apply_model_call() -> ApplyModelCall | None:
     is told neither for which samples and which field it works, nor whether failures may be
     skipped; it needs them for the record of the run and for patches.
     """
-    for frame in _frames():
-        code = frame.f_code
-        if code is fom.apply_model.__code__:
-            values = {name: frame.f_locals[name] for name in code.co_varnames[: code.co_argcount]}
-            samples, label_field, skip_failures = map(
-                values.pop, ("samples", "label_field", "skip_failures")
-            )
-            return ApplyModelCall(samples, label_field, skip_failures, values)
-    return None
-
-
-def _frames() -> Iterator[FrameType]:
+    code = fom.apply_model.__code__
     frame = inspect.currentframe()
-    while frame is not None:
-        yield frame
+    while frame is not None and frame.f_code is not code:
         frame = frame.f_back
+    if frame is None:
+        return None
+    values = {name: frame.f_locals[name] for name in code.co_varnames[: code.co_argcount]}
+    samples, field, skip = map(values.pop, ("samples", "label_field", "skip_failures"))
+    return ApplyModelCall(samples, field, skip, values)
 
 
 def write_samples(samples: foc.SampleCollection, updates: Mapping[str, UpdateOne]) -> None:

@@ -27,14 +27,19 @@ def mask_to_detection(mask: Mask, label: str = LABEL) -> fo.Detection:
     Returns:
         the detection, whose `mask` is bool [box height, box width].
     """
+    return fo.Detection(**_values(mask, label))
+
+
+def _values(mask: Mask, label: str = LABEL) -> dict[str, Any]:
+    """The attributes of a mask's detection."""
     height, width = mask.segmentation["size"]
-    return fo.Detection(
-        label=label,
-        bounding_box=relative_box(mask.bbox, width, height),
-        mask=mask.crop(),
-        confidence=mask.score,
+    return {
+        "label": label,
+        "bounding_box": relative_box(mask.bbox, width, height),
+        "mask": mask.crop(),
+        "confidence": mask.score,
         **mask.facts,
-    )
+    }
 
 
 def relative_box(bbox: Sequence[float], width: int, height: int) -> list[float]:
@@ -118,17 +123,7 @@ def masks_to_detections(masks: list[Mask], reason: str | None = None) -> fo.Dete
 
 def label_document(masks: ImageMasks) -> dict[str, Any]:
     """What the database holds of the label that `masks_to_detections` makes of an image's masks."""
-    detections = (
-        {
-            "label": LABEL,
-            "bounding_box": relative_box(mask.bbox, masks.width, masks.height),
-            "mask": mask.crop(),
-            "confidence": mask.score,
-            **mask.facts,
-        }
-        for mask in masks
-    )
-    return detections_document(detections, reason=masks.reason)
+    return detections_document(map(_values, masks), reason=masks.reason)
 
 
 def move_into_box(label: fo.Detections, box: tuple[float, float, float, float]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from types import MappingProxyType
 from typing import Any
 
 import fiftyone.core.collections as foc
@@ -40,7 +39,7 @@ def record_run(
     call: ApplyModelCall,
     record: dict[str, Any],
     summary: Summary,
-    options: Mapping[str, Any] = MappingProxyType({}),
+    options: Mapping[str, Any] | None = None,
 ) -> None:
     """Registers the run under the field's name: `dataset.get_run_info(field).config`.
 
@@ -57,7 +56,7 @@ def record_run(
     dataset = root_dataset(call.samples)
     config = dataset.init_run(
         **record,
-        options={**options, **{name: call.arguments[name] for name in told}},
+        options={**(options or {}), **{name: call.arguments[name] for name in told}},
         version=package_version(),
         summary=_bounded(summary.to_dict()),
         label_field=call.label_field,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,17 +27,10 @@ class DetectorModel(MaskModel):
     Args:
         detector: makes the masks.
         checkpoint: the file it was loaded from, for the record.
-        options: options of the run, for the record.
     """
 
-    def __init__(
-        self,
-        detector: Detector,
-        checkpoint: Path,
-        options: Mapping[str, Any] = MappingProxyType({}),
-    ) -> None:
+    def __init__(self, detector: Detector, checkpoint: Path) -> None:
         super().__init__()
-        self.options = options
         self.detector = detector
         self.checkpoint = checkpoint
         self.prepare = prepare_pixels
@@ -94,5 +85,6 @@ def load_detector(checkpoint: str | Path, device: str = "auto") -> DetectorModel
         >>> photos.has_field("promerge_plus")
         True
     """
-    detector = load(checkpoint, resolve_device(device))
-    return DetectorModel(detector, Path(checkpoint).resolve(), {"device": str(device)})
+    model = DetectorModel(load(checkpoint, resolve_device(device)), Path(checkpoint).resolve())
+    model.options = {"device": str(device)}
+    return model

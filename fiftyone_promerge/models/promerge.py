@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from fiftyone_promerge.provenance import run_record
@@ -24,18 +22,12 @@ class ProMergeModel(MaskModel):
         generator: makes the masks.
         name: the method's name.
         weights: the weights file, for the record.
-        options: options of the run, for the record.
     """
 
     def __init__(
-        self,
-        generator: MaskGenerator,
-        name: str = "promerge",
-        weights: str | None = None,
-        options: Mapping[str, Any] = MappingProxyType({}),
+        self, generator: MaskGenerator, name: str = "promerge", weights: str | None = None
     ) -> None:
         super().__init__()
-        self.options = options
         self.generator = generator
         self.name = name
         self.weights = weights
@@ -99,5 +91,6 @@ def load_model(
     parameters = method_config(method, config)
     loaded = load_backbone(backbone, device=device, dtype=dtype, weights=weights)
     generator = METHODS[method].load()(loaded, parameters)
-    options = {"device": str(device), "dtype": dtype}
-    return ProMergeModel(generator, method, None if weights is None else str(weights), options)
+    model = ProMergeModel(generator, method, None if weights is None else str(weights))
+    model.options = {"device": str(device), "dtype": dtype}
+    return model
