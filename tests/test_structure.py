@@ -46,25 +46,8 @@ def product_files(folder: str = "") -> list[Path]:
     return [path for path in files if not folder or path.parent == ROOT / folder]
 
 
-TIDY = [
-    "promerge_core",
-    "promerge_core/backbones",
-    "promerge_core/masks",
-    "promerge_core/profile",
-    "promerge_core/refinement",
-    "promerge_core/runs",
-    "promerge_core/stages",
-    "training",
-    "training/checkpoints",
-    "training/data",
-    "training/engines",
-    "training/engines/detectron2",
-    "training/engines/torchvision",
-    "training/run",
-]
-"""Folders whose modules keep to the sizes, have their tests, and say what their functions take."""
-
-tidy = pytest.mark.parametrize("folder", TIDY)
+FOLDERS = sorted({str(path.parent.relative_to(ROOT)) for path in product_files()})
+in_each_folder = pytest.mark.parametrize("folder", FOLDERS)
 
 
 def module_name(path: Path) -> str:
@@ -131,7 +114,7 @@ def test_modules_import_one_another_without_a_circle():
     assert_no_circle([edge for edge in edges() if edge[1] not in packages])
 
 
-@pytest.mark.parametrize("package", sorted({folder.split("/")[0] for folder in TIDY}))
+@pytest.mark.parametrize("package", PACKAGES)
 def test_folders_import_one_another_without_a_circle(package):
     def part(module: str) -> str:
         """The folder or module that stands directly in the package."""
@@ -151,12 +134,12 @@ def test_every_folder_is_installed():
         assert (path.parent / "__init__.py").exists(), path
 
 
-@tidy
+@in_each_folder
 def test_a_folder_can_be_looked_over_at_once(folder):
     assert 0 < len(product_files(folder)) <= MOST_MODULES
 
 
-@tidy
+@in_each_folder
 def test_modules_and_functions_can_be_read_at_once(folder):
     too_long = []
     for path in product_files(folder):
@@ -180,7 +163,7 @@ def decides(path: Path) -> bool:
     return any(ast.unparse(condition) != "TYPE_CHECKING" for condition in conditions)
 
 
-@tidy
+@in_each_folder
 def test_every_module_that_decides_something_has_a_test_file(folder):
     modules = [path for path in product_files(folder) if path.name != "__init__.py"]
     tests = {path.name for path in (ROOT / "tests" / folder).glob("test_*.py")}
@@ -219,7 +202,7 @@ def unsaid(function: ast.FunctionDef, is_method: bool) -> list[str]:
     return [section for section, is_wanted in wanted.items() if is_wanted and section not in text]
 
 
-@tidy
+@in_each_folder
 def test_public_functions_say_what_they_take_give_and_raise(folder):
     silent = [
         f"{path.name}:{function.lineno} {function.name}: {', '.join(sections)}"

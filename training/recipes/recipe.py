@@ -112,6 +112,9 @@ class Recipe:
             batch_size: images in a step, on all devices together; by default
                 `images_per_device` each, and no more than the recipe's.
 
+        Returns:
+            the scaled recipe.
+
         Raises:
             RecipeError: the batch cannot be divided evenly among the devices.
         """

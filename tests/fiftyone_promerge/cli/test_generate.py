@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pycocotools.coco import COCO
@@ -40,22 +39,6 @@ def test_other_settings_need_overwrite(promerge, photos: Path, tmp_path: Path):
     assert "overwrite" in promerge.message(promerge(*changed))
     assert promerge(*changed).exit_code == 1
     assert promerge(*changed, "--overwrite").exit_code == 0
-
-
-def test_glob_and_coco_json_as_sources(promerge, photos: Path, tmp_path: Path):
-    first, second = tmp_path / "first.json", tmp_path / "second.json"
-    assert (
-        promerge("generate", photos / "**/*.png", "--output", first, *promerge.FAST).exit_code == 0
-    )
-    source = tmp_path / "annotations.json"
-    images = [{"id": 70, "file_name": "1.png"}, {"id": 7, "file_name": "more/4.png"}]
-    source.write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
-    result = promerge(
-        "generate", source, "--images-dir", photos, "--output", second, *promerge.FAST
-    )
-    assert result.exit_code == 0, result.output
-    assert len(COCO(str(first)).imgs) == 5
-    assert list(COCO(str(second)).imgs) == [7, 70]
 
 
 def test_folder_to_dataset_and_json(promerge, photos: Path, tmp_path: Path, dataset_name: str):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from PIL import Image
-from skimage import data
 
 
 class State:
@@ -20,31 +18,6 @@ class Events:
 
     pick_prompt = "pick-prompt"
     pick_proposal = "pick-proposal"
-
-
-@pytest.fixture(scope="module")
-def inspect(database, tmp_path_factory):
-    """Inspects a photo or a plain image with the embedded backbone."""
-    from fiftyone_promerge.inspection.inspect_image import Source, inspect_image
-    from promerge_core import ProMergeConfig
-
-    path = tmp_path_factory.mktemp("images") / "image.png"
-
-    def run(image):
-        image.save(path)
-        return inspect_image(Source(str(path), "embedded", None), ProMergeConfig(image_size=160))
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def photo(inspect):
-    return inspect(Image.fromarray(data.coffee()).resize((300, 200)))
-
-
-@pytest.fixture(scope="module")
-def plain(inspect):
-    return inspect(Image.new("RGB", (300, 200), "white"))
 
 
 def drawn(name, inspection):
