@@ -34,7 +34,7 @@ class InMemory(DetectorModule):
     """A round of training whose first batches are all it has, and in memory."""
 
     def train_dataloader(self) -> DataLoader:
-        """The batches; Lightning begins anew where they end."""
+        """The batches; Lightning starts again where they end."""
         batches = list(itertools.islice(super().train_dataloader(), _BATCHES_IN_MEMORY))
         return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
 

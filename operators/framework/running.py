@@ -96,7 +96,7 @@ async def _stream(
     ctx: foo.ExecutionContext, name: str, work: Work, show: Show
 ) -> AsyncIterator[GeneratedMessage]:
     # An async generator: the server cancels it where it waits, at once when the page is gone. A
-    # plain one it only forgets, and the work would go on until Python finds it.
+    # plain one it only forgets, and the work would continue until Python finds it.
     try:
         stop = RUNS.start(name)
     except PromergeError as error:

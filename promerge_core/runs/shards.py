@@ -239,12 +239,6 @@ def shard_row(image_id: int, file_name: str, masks: ImageMasks) -> ImageRow:
     return row
 
 
-def is_shard_folder(location: str) -> bool:
-    """Whether a folder or URL holds a run's shards."""
-    filesystem, path = open_location(location)
-    return filesystem.get_file_info(f"{path}/{_RUN}").type == fs.FileType.File
-
-
 def _shard_name(number: int) -> str:
     return f"shard-{number:06}.parquet"
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from promerge_core.runs.coco_json import summarise, write_coco
-from promerge_core.runs.shards import ShardFolder, is_shard_folder
+from promerge_core.runs.shards import ShardFolder
 from promerge_core.runs.sources import RunError
 
 RUN = {"method": "promerge", "shard_size": 3}
@@ -150,14 +150,8 @@ def test_discarding_removes_our_files_and_no_others(tmp_path, rows):
 
 
 def test_a_folder_without_a_run_is_named(location):
-    assert not is_shard_folder(location)
     with pytest.raises(RunError, match=r"holds no shards: there is no run\.json"):
         ShardFolder(location).missing()
-
-
-def test_a_folder_with_a_run_is_known(location, rows):
-    fill(location, rows)
-    assert is_shard_folder(location)
 
 
 def test_the_coco_json_of_shards_is_the_one_of_their_rows(tmp_path, rows):
