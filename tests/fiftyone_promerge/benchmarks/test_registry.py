@@ -10,10 +10,11 @@ from click.testing import CliRunner
 from fiftyone_promerge.benchmarks.registry import BENCHMARKS, Benchmark, published_ap
 
 METHODS = ["MaskCut", "ProMerge", "CutLER", "ProMerge+"]
+PAPERS = ["coco2017", "coco20k", "lvis", "kitti", "objects365", "sa1b"]
 
 
-def test_published_numbers_cover_all_benchmarks():
-    assert all(list(one.published_ap) == METHODS for one in BENCHMARKS.values())
+def test_published_numbers_cover_all_benchmarks_of_the_paper():
+    assert all(list(BENCHMARKS[name].published_ap) == METHODS for name in PAPERS)
     # "a 41.8% improvement in AP" on SA-1B, says the same source
     published = BENCHMARKS["sa1b"].published_ap
     assert published["ProMerge+"] / published["CutLER"] == pytest.approx(1.418, abs=5e-4)
