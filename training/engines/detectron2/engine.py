@@ -130,7 +130,10 @@ def _hooks(
         SeedSteps(recipe.seed, world.rank),
         hooks.IterationTimer(),
         hooks.LRScheduler(scheduler=rates),
-        hooks.PreciseBN(0, trainer.model, _loader(job, world, precise_steps), precise_steps),
+        # As CutLER has it: pasted instances are no part of the statistics.
+        hooks.PreciseBN(
+            0, trainer.model, _loader(job, world, precise_steps, pastes=False), precise_steps
+        ),
         hooks.PeriodicCheckpointer(checkpointer, math.ceil(iterations / recipe.checkpoints)),
         hooks.EvalHook(
             iterations // recipe.validations, lambda: _validate(job, world, checkpointer.model)
@@ -140,9 +143,11 @@ def _hooks(
     ]
 
 
-def _loader(job: Job, world: World, iterations: int, first: int = 0) -> DataLoader:
+def _loader(
+    job: Job, world: World, iterations: int, first: int = 0, pastes: bool = True
+) -> DataLoader:
     return DataLoader(
-        TrainingSamples(job.records, job.split.train, job.recipe, job.schedule),
+        TrainingSamples(job.records, job.split.train, job.recipe, job.schedule, pastes),
         batch_sampler=Steps(iterations, job.recipe.batch_size, world.rank, world.world_size, first),
         num_workers=job.num_workers,
         collate_fn=_to_inputs,

@@ -85,7 +85,6 @@ def make_trainer(job: Job, world: World) -> pl.Trainer:
         check_val_every_n_epoch=None,
         val_check_interval=max(iterations // job.recipe.validations, 1),
         num_sanity_val_steps=0,
-        gradient_clip_val=job.recipe.gradient_norm,
         log_every_n_steps=max(min(iterations // 100, 50), 1),
         logger=[
             CSVLogger(job.folder, name="csv", flush_logs_every_n_steps=1),

@@ -101,6 +101,16 @@ class DetectorModule(pl.LightningModule):
         passed = sum(milestone <= step for milestone in self._job.schedule.milestones)
         return float(warmup * recipe.gamma**passed)
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """See `LightningModule`: as in CutLER each parameter is clipped alone, not all together."""
+        for parameter in self.model.parameters():
+            torch.nn.utils.clip_grad_norm_(parameter, self._job.recipe.gradient_norm)
+
     def training_step(self, batch: list[Sample], batch_idx: int) -> torch.Tensor:
         """See `LightningModule.training_step`; the loss is the sum of all losses."""
         self.model.choose_by([sample.number for sample in batch])
