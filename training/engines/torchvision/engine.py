@@ -57,7 +57,7 @@ def train(job: Job) -> None:
         trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
     if world.rank == 0:
         save_checkpoint(job.output, module.checkpoint())
-        last.unlink()
+        last.unlink(missing_ok=True)
 
 
 def make_trainer(job: Job, world: World) -> pl.Trainer:

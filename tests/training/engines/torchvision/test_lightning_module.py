@@ -73,6 +73,7 @@ def job(records, tiny_recipe, tmp_path):
         detector=None,
         source={},
         num_workers=0,
+        patience=None,
         report=lambda done, metrics: None,
         stop=lambda: False,
     )
