@@ -25,6 +25,7 @@ SMOKE = dataclasses.replace(
     images_per_device=2,
     min_samples=300,
     warmup_iterations=30,
+    gradient_norm=5.0,
     short_sides=(96, 112, 128),
     long_side=192,
     test_short_side=128,
