@@ -92,3 +92,15 @@ def test_nothing_written_declares_no_field(dataset, writer):
     with writer(dataset, "masks") as opened:
         opened.write({})
     assert not dataset.has_field("masks")
+
+
+def test_a_field_that_another_object_of_the_dataset_added_stays(dataset, writer, monkeypatch):
+    import fiftyone as fo
+
+    monkeypatch.setattr(fo.config, "singleton_cache", False)
+    objects = [fo.load_dataset(dataset.name) for _ in range(2)]
+    assert objects[0] is not objects[1]
+    for one, field in zip(objects, ("first", "second"), strict=True):
+        with writer(one, field) as opened:
+            opened.write({dataset.first().id: ImageMasks([], 4, 3)})
+    assert {"first", "second"} <= fo.load_dataset(dataset.name).get_field_schema().keys()
