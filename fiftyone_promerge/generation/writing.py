@@ -15,8 +15,8 @@ from fiftyone_promerge.fiftyone_internals import write_unseen
 from fiftyone_promerge.labels import label_document
 from promerge_core import ImageMasks
 
-# FiftyOne writes the list of all fields at once, as it was when the dataset was loaded. In the
-# App's server each run loads it for itself, and would take away the field that another one added.
+# FiftyOne reads the list of fields, adds one and writes it back. Two runs in the App's server, each
+# with a dataset object of its own, would otherwise take away each other's field.
 _SCHEMA = threading.Lock()
 
 
@@ -57,7 +57,6 @@ class MaskWriter:
         self._wait()
         if masks and not self._dataset.has_field(self._field):
             with _SCHEMA:
-                self._dataset.reload()
                 self._dataset.add_sample_field(
                     self._field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections
                 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from bson import ObjectId
 from bson.errors import InvalidDocument
@@ -94,13 +97,20 @@ def test_nothing_written_declares_no_field(dataset, writer):
     assert not dataset.has_field("masks")
 
 
-def test_a_field_that_another_object_of_the_dataset_added_stays(dataset, writer, monkeypatch):
+def test_runs_that_add_fields_at_once_keep_each_others(dataset, writer, monkeypatch):
     import fiftyone as fo
 
+    # As in the App's server: each run has an object of its own.
     monkeypatch.setattr(fo.config, "singleton_cache", False)
-    objects = [fo.load_dataset(dataset.name) for _ in range(2)]
-    assert objects[0] is not objects[1]
-    for one, field in zip(objects, ("first", "second"), strict=True):
-        with writer(one, field) as opened:
-            opened.write({dataset.first().id: ImageMasks([], 4, 3)})
-    assert {"first", "second"} <= fo.load_dataset(dataset.name).get_field_schema().keys()
+    fields = [f"masks{number}" for number in range(8)]
+    objects = [fo.load_dataset(dataset.name) for _ in fields]
+    barrier, sample_id = threading.Barrier(len(fields)), dataset.first().id
+
+    def run(loaded, field):
+        with writer(loaded, field) as opened:
+            barrier.wait()
+            opened.write({sample_id: ImageMasks([], 4, 3)})
+
+    with ThreadPoolExecutor(len(fields)) as pool:
+        list(pool.map(run, objects, fields))
+    assert set(fields) <= fo.load_dataset(dataset.name).get_field_schema().keys()
