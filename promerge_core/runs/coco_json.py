@@ -20,7 +20,7 @@ ImageRow = dict[str, Any]
 
 Kind = Literal["dataset", "results"]
 
-_DESCRIPTION = "Instance masks without labels, by fiftyone-promerge"
+DESCRIPTION = "Instance masks without labels, by fiftyone-promerge"
 
 
 def image_row(image_id: int, file_name: str, masks: ImageMasks) -> ImageRow:
@@ -134,7 +134,7 @@ def write_json(
             if kind == "results":
                 count = _write_list(write, annotations)
             else:
-                write('{"info": ' + json.dumps({"description": _DESCRIPTION, **info}))
+                write('{"info": ' + json.dumps({"description": DESCRIPTION, **info}))
                 write(',\n"categories": ' + json.dumps([CATEGORY]))
                 write(',\n"images": ')
                 _write_list(write, images)
