@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from promerge_core.errors import CocoError
+from promerge_core.files import irregular_kind
 
 from .coco_file import CocoFile
 from .coco_json import DESCRIPTION
-from .files import irregular_kind
 from .sources import RunError
 
 
