@@ -46,14 +46,17 @@ def find_remote_images(url: str) -> list[ImageEntry]:
     filesystem, root = open_location(url)
     selector = fs.FileSelector(root, recursive=True, allow_not_found=True)
     suffixes = image_suffixes()
-    names = sorted(
-        PurePosixPath(info.path).relative_to(root).as_posix()
+    found = sorted(
+        (PurePosixPath(info.path).relative_to(root).as_posix(), (info.size, info.mtime_ns))
         for info in filesystem.get_file_info(selector)
         if info.type == fs.FileType.File and f".{info.extension.lower()}" in suffixes
     )
-    if not names:
+    if not found:
         raise RunError(f"{url} holds no image files")
-    return [ImageEntry(number, name, Path(root, name)) for number, name in enumerate(names, 1)]
+    return [
+        ImageEntry(number, name, Path(url, name), stamp)
+        for number, (name, stamp) in enumerate(found, 1)
+    ]
 
 
 class ImageStore:
