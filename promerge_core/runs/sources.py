@@ -105,12 +105,12 @@ def coco_images(annotations: Path, images_dir: Path) -> list[ImageEntry]:
 def unique_files(paths: Sequence[Path]) -> list[Path]:
     """One path for each real file, in the order given.
 
-    Where several lead to one file, it is one without links on its way if there is one, then the
-    shortest.
+    Where several lead to one file, it is one without links on its way if there is one.
     """
-    best: dict[str, tuple[bool, int, Path]] = {}
+    best: dict[str, tuple[bool, bool, int, Path]] = {}
     for path, real in zip(paths, _real_paths(paths), strict=True):
-        candidate = (os.path.abspath(path) != real, len(path.parts), path)  # noqa: PTH100
+        by_link = os.path.abspath(path) != real  # noqa: PTH100
+        candidate = (path.is_symlink(), by_link, len(path.parts), path)
         best[real] = min(best.get(real, candidate), candidate)
     kept = {path for *_, path in best.values()}
     return [path for path in paths if path in kept]
