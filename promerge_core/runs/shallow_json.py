@@ -13,6 +13,7 @@ DEEPEST = 1000
 """A COCO file nests six deep; a parser's memory grows with the square of the depth."""
 
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_OTHERS = bytes(set(range(256)) - set(b'"[]{}'))
 _STEPS = np.zeros(256, np.int8)
 _STEPS[[*b"[{"]] = 1
 _STEPS[[*b"]}"]] = -1
@@ -40,8 +41,8 @@ class ShallowFile:
         content = self._file.read(size)
         text = _ESCAPE.sub(b"", self._backslash + content)
         self._backslash = text[-1:] if text.endswith(b"\\") else b""
-        codes = np.frombuffer(text, np.uint8)
-        quotes = (codes == ord('"')).cumsum() + self._quotes
+        codes = np.frombuffer(text.translate(None, _OTHERS), np.uint8)
+        quotes = (codes == ord('"')).cumsum() + self._quotes % 2
         # Brackets after an odd number of quotes are part of a text.
         depths = (_STEPS[codes] * (1 - quotes % 2)).cumsum() + self._depth
         if len(codes):
