@@ -403,7 +403,7 @@ def test_labels_that_came_into_a_field_of_ours_are_not_overwritten(
     generate(dataset, small_model)
     before = ids_of(dataset)
     draw_elsewhere(dataset)
-    with pytest.raises(field_error, match="not made here.* for example 'promerge_2'"):
+    with pytest.raises(field_error, match=r"not made here.* for example 'promerge_2'"):
         generate(dataset, small_model, overwrite=True)
     assert dataset.values("promerge.detections.label")[0] == ["cat"]
     assert ids_of(dataset)[1:] == before[1:]
