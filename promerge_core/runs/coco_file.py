@@ -13,6 +13,7 @@ from typing import Any
 import ijson
 
 from promerge_core.errors import CocoError
+from promerge_core.files import irregular_kind
 
 # Reads what the fast parser cannot: the lone surrogates of file names that are not UTF-8.
 _SLOW_PARSER = ijson.get_backend("python")
@@ -20,6 +21,8 @@ _SLOW_PARSER = ijson.get_backend("python")
 
 class CocoFile:
     """A COCO json file, read as a stream: it is never held in memory.
+
+    Only a regular file is read: a device has no end, and a FIFO can be read but once.
 
     Args:
         path: a file with `images` and `annotations`, or a list of results.
@@ -104,6 +107,9 @@ class CocoFile:
             yield from itertools.islice(again, count, None)
 
     def _read_with(self, parser: ModuleType, function: str, *arguments: str) -> Iterator[Any]:
+        kind = irregular_kind(self.path)
+        if kind is not None:
+            raise CocoError(f"{self.path} is {kind}, not a file that can be read as COCO json")
         with self.path.open("rb") as file:
             try:
                 yield from getattr(parser, function)(file, *arguments, use_float=True)

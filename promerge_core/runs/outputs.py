@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from promerge_core.errors import CocoError
+from promerge_core.files import irregular_kind
 
 from .coco_file import CocoFile
 from .coco_json import DESCRIPTION
-from .files import irregular_kind
 from .sources import RunError
 
 
@@ -34,9 +34,10 @@ def check_output(
     Raises:
         RunError: it may not be written; the message says why and what to do.
     """
+    check_regular(path)
+    target = Path(os.path.realpath(path))
     try:
-        target = Path(os.path.realpath(path))
-        _check_place(target)
+        _check_folder(target)
         present = target.exists()
         info = _info_of_ours(target) if present and not overwrite else {}
     except OSError as error:
@@ -54,11 +55,19 @@ def check_output(
         )
 
 
-def _check_place(target: Path) -> None:
-    """Raises RunError or OSError where no regular file can be made, or stands already."""
-    kind = irregular_kind(target)
+def check_regular(path: Path) -> None:
+    """Raises RunError where something else than a regular file stands, without opening it."""
+    try:
+        kind = irregular_kind(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RunError(f"{path} cannot be written: {reason}; name another file") from error
     if kind is not None:
-        raise RunError(f"{target} is {kind}; name a file to write")
+        raise RunError(f"{path} is {kind}; name a file to write")
+
+
+def _check_folder(target: Path) -> None:
+    """Raises RunError or OSError where no file can be made."""
     if not target.parent.is_dir():
         raise RunError(f"there is no folder {target.parent} to write {target.name} into")
     # Permissions alone do not tell: a file system may be read-only or take no files.

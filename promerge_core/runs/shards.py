@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
 import uuid
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from promerge_core.errors import MissingExtraError
 from promerge_core.generator import ImageMasks
 
+from . import locks
 from .coco_json import ImageRow, image_row, skipped_row, summarise
-from .sources import RunError
+from .sources import MADE, RunError, compare_runs, is_url
 from .storage import open_location
 from .summary import Summary
 
@@ -61,6 +64,11 @@ class ShardFolder:
     from the names of the files alone. A file is written under another name and then moved: what
     has a shard's name is whole. Writing a shard again replaces it by the same content.
 
+    In a local folder a run holds a lock while it works, and a second one ends at once. At a URL
+    nothing can be locked. There two runs with the same settings write the same shards, each of them
+    whole; the one that ends first removes the drafts, which may end the other, and the same command
+    continues it. Two runs with other settings that begin in the same moment can mix their shards.
+
     - `run.json` says what the run is: its settings, where its images are and how many there are.
     - `shard-000000.parquet` and so on hold the rows; see `SCHEMA`.
     - `index.json` is there when all shards are: what the run did, and what each shard holds.
@@ -76,6 +84,26 @@ class ShardFolder:
         self.location = location
         self._filesystem, self._path = open_location(location)
 
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Makes a local folder and holds its lock for as long as the block runs.
+
+        Raises:
+            RunError: another process holds it, or there can be no such folder.
+        """
+        if is_url(self.location):
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            try:
+                Path(self._path).mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locks.hold(Path(self._path, _RUN)))
+            except OSError as error:
+                raise RunError(
+                    f"{self.location} cannot be written: {error.strerror}; name another folder"
+                ) from error
+            yield
+
     def begin(self, run: dict[str, Any], root: str, images: int) -> None:
         """Makes the folder the run's own, whether the run is new or resumed.
 
@@ -88,10 +116,13 @@ class ShardFolder:
             RunError: the folder holds the shards of another run.
         """
         known = self._read_json(_RUN)
-        if known is not None and known["run"] != run:
+        likeness = "same" if known is None else compare_runs(known["run"], run)
+        # What an earlier version began is continued, as a `CocoRun` does it.
+        begun = likeness == "files unknown" and self._read_json(_INDEX) is None
+        if likeness != "same" and not begun:
             raise RunError(
-                f"{self.location} holds shards that were made from other images or with other "
-                f"settings; choose another folder, or overwrite them"
+                f"{self.location} holds shards that were made {MADE[likeness]}; "
+                f"choose another folder, or overwrite them"
             )
         self._filesystem.create_dir(f"{self._path}/{_DRAFTS}", recursive=True)
         self._write_json(_RUN, {"run": run, "root": root, "images": images})

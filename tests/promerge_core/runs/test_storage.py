@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
@@ -60,3 +61,24 @@ def test_links_are_followed_when_read(tmp_path):
     (tmp_path / "elsewhere.png").write_bytes(b"content")
     (tmp_path / "photos" / "a.png").symlink_to(tmp_path / "elsewhere.png")
     assert ImageStore(str(Path(tmp_path, "photos"))).read("a.png") == b"content"
+
+
+def test_the_storage_tells_size_and_time_of_what_it_lists(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"content")
+    os.utime(tmp_path / "a.png", ns=(5, 6_000))
+    entry = find_remote_images(f"file://{tmp_path}")[0]
+    assert entry.stamp == (7, 6_000)
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "link to itself", "file's inside"])
+def test_what_cannot_be_opened_is_an_image_error(tmp_path, kind):
+    name = "a.png"
+    if kind == "FIFO":
+        os.mkfifo(tmp_path / "a.png")
+    elif kind == "link to itself":
+        (tmp_path / "a.png").symlink_to("a.png")
+    else:
+        (tmp_path / "file").write_text("")
+        name = "file/a.png"
+    with pytest.raises(ImageError, match=r"a FIFO, not an image|Too many levels|Not a directory"):
+        ImageStore(str(tmp_path)).read(name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from promerge_core.runs.files import irregular_kind
+from promerge_core.files import irregular_kind
 
 
 def test_each_kind_has_its_name_through_links_too(tmp_path, monkeypatch):
