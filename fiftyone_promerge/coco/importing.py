@@ -16,6 +16,7 @@ from bson import ObjectId
 from pycocotools import mask as coco_mask
 from pymongo import UpdateOne
 
+from fiftyone_promerge.fields import check_field_name
 from fiftyone_promerge.fiftyone_internals import label_class, root_dataset, write_samples
 from fiftyone_promerge.labels import LABEL, mask_to_detection, relative_box
 from promerge_core import Mask
@@ -148,6 +149,7 @@ def import_coco(
         their image is not among the samples.
 
     Raises:
+        FieldError: the name is none for a field.
         CocoError: the field exists already, or something in the file is wrong.
 
     Examples:
@@ -160,6 +162,7 @@ def import_coco(
         >>> fop.import_coco(photos, "imported", "masks.json")
         {'labels': 5, 'unknown_images': 0}
     """
+    check_field_name(field)
     dataset = root_dataset(samples)
     if dataset.has_field(field):
         raise CocoError(f"Field '{field}' exists already: choose another name or delete it first")

@@ -21,8 +21,9 @@ _SCHEMA = threading.Lock()
 
 
 class MaskWriter:
-    """Writes masks into a field of samples.
+    """Writes masks into a field of the samples that have no label in it.
 
+    One that has a label when its masks come is left as it is: a person may have made it since.
     What it writes is what FiftyOne writes for `masks_to_detections`, but its documents are not
     built and checked, which would take as long as encoding the masks. One batch is written in a
     thread while the next one is made; the context's end waits for the last.
@@ -49,7 +50,7 @@ class MaskWriter:
             self._dataset.reload()
 
     def write(self, masks: Mapping[str, ImageMasks]) -> None:
-        """Replaces the labels of samples, given by their ids.
+        """Writes the masks of samples, given by their ids.
 
         Raises:
             PyMongoError, BSONError: the batch before this one could not be written.
@@ -71,7 +72,7 @@ class MaskWriter:
         now = datetime.now(timezone.utc)
         updates = [
             UpdateOne(
-                {"_id": ObjectId(sample_id)},
+                {"_id": ObjectId(sample_id), self._field: None},
                 {"$set": {self._field: label_document(found), "last_modified_at": now}},
             )
             for sample_id, found in masks.items()
