@@ -14,8 +14,7 @@ import ijson
 
 from promerge_core.errors import CocoError
 from promerge_core.files import irregular_kind
-
-from .shallow_json import ShallowFile
+from promerge_core.shallow_json import ShallowFile
 
 # Reads what the fast parser cannot: the lone surrogates of file names that are not UTF-8.
 _SLOW_PARSER = ijson.get_backend("python")

@@ -10,7 +10,7 @@ import pytest
 
 from promerge_core.errors import CocoError
 from promerge_core.runs.coco_file import CocoFile
-from promerge_core.runs.shallow_json import DEEPEST, ShallowFile
+from promerge_core.shallow_json import DEEPEST, ShallowFile
 
 
 def named(content):

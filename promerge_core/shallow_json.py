@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from promerge_core.errors import CocoError
+from .errors import CocoError
 
 DEEPEST = 1000
 """A COCO file nests six deep; a parser's memory grows with the square of the depth."""
