@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
-from rich.console import Console
 
 from promerge_core.options import BackboneOptions
 from promerge_core.registry import OFFLINE_BACKBONE
 
 from .options import declared_options
-from .report import print_summary
-
-console = Console()
+from .report import console, print_summary
 
 
 @click.command()
@@ -36,7 +33,7 @@ def demo(picture: Path, **flags: Any) -> None:
     console.print(f"Segmenting the demo's photos with the backbone {options.backbone} ...")
     _, summary = run_demo(model, picture)
     print_summary(summary, console)
-    console.print(f"The picture of all results: {picture}", highlight=False)
+    console.print(f"The picture of all results: {picture}")
     console.print(f"The dataset is kept in FiftyOne as {DATASET}; to look at it: make app")
     console.print("(the same without make: promerge app)")
     if options.backbone == OFFLINE_BACKBONE:
@@ -44,5 +41,4 @@ def demo(picture: Path, **flags: Any) -> None:
             "These masks come from hand-made descriptors. With DINO, as in the paper:\n"
             "    promerge demo --backbone dino_vitb8\n"
             "    promerge demo --backbone dino_vitb8 --weights dino_vitbase8_pretrain.pth",
-            highlight=False,
         )

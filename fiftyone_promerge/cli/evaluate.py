@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
-from rich.console import Console
 from rich.table import Table
 
 from fiftyone_promerge.benchmarks.registry import BENCHMARKS
 
-console = Console()
+from .report import console
+
 _OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 

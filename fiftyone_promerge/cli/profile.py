@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
-from rich.console import Console
 
 from promerge_core.options import BackboneOptions, RunOptions
 
 from .options import declared_options
-from .report import print_profile
-
-console = Console()
+from .report import console, print_profile
 
 
 @click.command()
