@@ -10,8 +10,10 @@ import rich_click as click
 from promerge_core.options import BackboneOptions
 from promerge_core.registry import OFFLINE_BACKBONE
 
-from .options import declared_options
+from .options import check_output_file, declared_options, overwrite_option
 from .report import console, print_summary
+
+_PICTURE = Path("demo/masks.png")
 
 
 @click.command()
@@ -19,15 +21,18 @@ from .report import console, print_summary
 @click.option(
     "--picture",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("demo/masks.png"),
+    default=_PICTURE,
     show_default=True,
     help="Where to draw all results.",
 )
-def demo(picture: Path, **flags: Any) -> None:
+@overwrite_option
+def demo(picture: Path, overwrite: bool, **flags: Any) -> None:
     """Segment real photos into the FiftyOne dataset `promerge-demo`, and draw them."""
     from fiftyone_promerge.demo import DATASET, run_demo
     from fiftyone_promerge.models.promerge import load_model
 
+    if picture != _PICTURE:  # which is the demo's own
+        check_output_file(picture, overwrite, makes_folder=True)
     options = BackboneOptions.pick(flags)
     model = load_model(**options.to_dict())
     console.print(f"Segmenting the demo's photos with the backbone {options.backbone} ...")
