@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path, PurePosixPath
 
 from promerge_core.errors import MissingExtraError
+from promerge_core.files import irregular_kind
 from promerge_core.images import ImageError
 
 from .sources import ImageEntry, RunError, image_suffixes, is_url
@@ -75,6 +77,8 @@ class ImageStore:
             OSError: the storage failed; the file may well be there.
         """
         path = f"{self._path}/{file_name}"
+        if isinstance(self._filesystem, fs.LocalFileSystem):
+            self._check_regular(Path(path), file_name)
         try:
             with self._filesystem.open_input_file(path) as file:
                 return bytes(file.read())
@@ -86,3 +90,14 @@ class ImageStore:
             if self._filesystem.get_file_info(path).type == fs.FileType.Directory:
                 raise ImageError(f"{self.root}/{file_name}: a folder, not an image") from error
             raise
+
+    def _check_regular(self, path: Path, file_name: str) -> None:
+        """Raises ImageError for a FIFO, which would be read without end, and a link to itself."""
+        try:
+            kind = irregular_kind(path)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            kind = "a link to itself"
+        if kind:
+            raise ImageError(f"{self.root}/{file_name}: {kind}, not an image")

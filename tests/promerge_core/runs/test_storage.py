@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
@@ -60,3 +61,16 @@ def test_links_are_followed_when_read(tmp_path):
     (tmp_path / "elsewhere.png").write_bytes(b"content")
     (tmp_path / "photos" / "a.png").symlink_to(tmp_path / "elsewhere.png")
     assert ImageStore(str(Path(tmp_path, "photos"))).read("a.png") == b"content"
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("url", [False, True])
+def test_what_is_no_regular_file_is_never_opened(tmp_path, url):
+    os.mkfifo(tmp_path / "fifo.jpg")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    store = ImageStore(f"file://{tmp_path}" if url else str(tmp_path))
+    reasons = {"fifo": "a FIFO", "device": "a device", "loop": "a link to itself"}
+    for name, kind in reasons.items():
+        with pytest.raises(ImageError, match=rf"/{name}\.jpg: {kind}, not an image"):
+            store.read(f"{name}.jpg")
