@@ -95,6 +95,8 @@ class ImageStore:
         """Raises ImageError for a FIFO, which would be read without end, and a link to itself."""
         try:
             kind = irregular_kind(path)
+        except ValueError:
+            kind = None  # a name that no file can have, as opening it says
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
