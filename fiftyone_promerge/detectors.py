@@ -16,6 +16,7 @@ from fiftyone_promerge.coco.annotations import (
     read_annotations,
 )
 from fiftyone_promerge.training import (
+    RECIPES,
     Progress,
     Record,
     TrainingOptions,
@@ -24,12 +25,13 @@ from fiftyone_promerge.training import (
     mask_from_rle,
     train,
 )
+from promerge_core import Summary
 from promerge_core.parameters import takes
 
-from .fields import FieldError, check_detections_field
-from .fiftyone_internals import root_dataset
+from .fields import FieldError, check_detections_field, check_label_field, count_samples
+from .fiftyone_internals import ApplyModelCall, root_dataset
 from .labels import masks_to_detections
-from .provenance import package_version
+from .provenance import package_version, record_run, recorded_run
 
 
 @takes(TrainingOptions)
@@ -63,7 +65,8 @@ def train_detector(
         the checkpoint, for `load_detector`.
 
     Raises:
-        FieldError: no image has a mask, or a label has none.
+        FieldError: no image has a mask, a label has none, or the field for a round's labels holds
+            others already.
         CocoError: the field is not one of detections, or an image's size is unknown.
         PromergeError: the settings cannot be used, or nothing can be written; see the message.
 
@@ -87,7 +90,8 @@ def train_detector(
     check_detections_field(samples, label_field)
     compute_sizes(samples)
     dataset = root_dataset(samples)
-    source = {"dataset": dataset.name, "field": label_field, "images": len(samples)}
+    _check_round_fields(dataset, label_field, options, output_dir)
+    source = {"dataset": dataset.name, "field": label_field, "images": count_samples(samples)}
     _record(dataset, label_field, source, options, output_dir, checkpoint=None)
     try:
         checkpoint = run(view_records(samples, label_field), source=source)
@@ -138,10 +142,43 @@ def _score(label: dict[str, Any]) -> float:
     return 1.0 if label["score"] is None else float(label["score"])
 
 
+def _check_round_fields(
+    dataset: fo.Dataset, label_field: str, options: dict[str, Any], output_dir: str | Path
+) -> None:
+    """Raises FieldError where the labels of a round would be mixed with others."""
+    rounds = RECIPES[options["recipe"]].rounds[: options["rounds"]]
+    for number in range(1, len(rounds)):
+        field = _round_field(label_field, number)
+        check_label_field(dataset, field)
+        if not dataset.has_field(field) or not dataset.exists(field).limit(1).count():
+            continue
+        if recorded_run(dataset, field) != _round_record(output_dir, number):
+            raise FieldError(
+                f"the field {field!r} holds labels that this training did not make, and it would "
+                f"write there; rename or delete the field, or train on a clone of {label_field!r}"
+            )
+
+
+def _round_field(label_field: str, number: int) -> str:
+    return f"{label_field}_round{number}"
+
+
+def _round_record(output_dir: str | Path, number: int) -> dict[str, Any]:
+    """What made the labels of a round, as `provenance.run_record` says it of masks."""
+    return {
+        "method": "self_training",
+        "backbone": "resnet50",
+        "weights": None,
+        "parameters": {"output_dir": str(Path(output_dir).resolve()), "round": number},
+    }
+
+
 def _write_rounds(dataset: fo.Dataset, label_field: str, output_dir: str | Path) -> None:
     """Writes the labels that self-training made to fields, samples that have them excepted."""
     for number, records in label_records(output_dir).items():
-        field = f"{label_field}_round{number}"
+        field = _round_field(label_field, number)
+        call = ApplyModelCall(dataset, field, skip_failures=True)
+        record_run(call, _round_record(output_dir, number), Summary())
         done = set(dataset.exists(field).values("id")) if dataset.has_field(field) else set()
         labels = {}
         for record in records:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+
 import fiftyone as fo
+import fiftyone.core.aggregations as foa
 import fiftyone.core.collections as foc
 import fiftyone.core.fields as fof
+import fiftyone.core.media as fomm
+import fiftyone.core.patches as fop
 
 from promerge_core import PromergeError
 from promerge_core.errors import CocoError
+
+from .fiftyone_internals import root_dataset
 
 
 class FieldError(PromergeError):
@@ -26,9 +34,32 @@ def open_dataset(name: str) -> fo.Dataset:
     return fo.load_dataset(name)
 
 
+def count_samples(samples: foc.SampleCollection) -> int:
+    """How many samples there are; `len` of a dataset is an estimate.
+
+    MongoDB's estimate can be wrong for good after its server was killed, and samples beyond it
+    would be left out without a word.
+    """
+    return int(samples.aggregate(foa.Count()))
+
+
 def detections_fields(samples: foc.SampleCollection) -> list[str]:
     """The fields of a collection that hold detections."""
     return list(samples.get_field_schema(embedded_doc_type=fo.Detections))
+
+
+def free_field(samples: foc.SampleCollection, name: str = "promerge") -> str:
+    """The first of `name`, `name_2`, `name_3`, ... that is no field yet.
+
+    Args:
+        samples: a dataset or view.
+        name: the name to begin with.
+
+    Returns:
+        a name that a new field can have.
+    """
+    numbered = (f"{name}_{number}" for number in itertools.count(2))
+    return next(one for one in itertools.chain([name], numbered) if not samples.has_field(one))
 
 
 def check_field_name(label_field: str) -> None:
@@ -59,6 +90,69 @@ def check_label_field(samples: foc.SampleCollection, label_field: str) -> None:
         raise FieldError(
             f"the field {label_field!r} holds {_content(field)}, not Detections; "
             f"choose another field"
+        )
+
+
+def check_images(samples: foc.SampleCollection) -> None:
+    """Makes sure that samples are images, whose fields masks can be written to.
+
+    Raises:
+        FieldError: they are videos, groups or anything else.
+    """
+    if samples.media_type not in (fomm.IMAGE, None):  # None: there are no samples
+        raise FieldError(
+            f"the samples of {root_dataset(samples).name!r} are of the media type "
+            f"{samples.media_type}, not image; choose the images with select_group_slices() of a "
+            f"grouped dataset, or to_frames(sample_frames=True) of videos"
+        )
+
+
+def written_samples(samples: foc.SampleCollection) -> foc.SampleCollection:
+    """The samples whose fields are written: of patches, the images that they are cut from."""
+    if not isinstance(samples, fop.PatchesView):
+        return samples
+    return root_dataset(samples).select(list(set(written_ids(samples))))
+
+
+def written_ids(samples: foc.SampleCollection) -> list[str]:
+    """For each sample the id of the one that is written, see `written_samples`."""
+    return samples.values("sample_id" if isinstance(samples, fop.PatchesView) else "id")
+
+
+def check_eval_key(
+    samples: foc.SampleCollection,
+    eval_key: str,
+    label_fields: Iterable[str],
+    *,
+    read_labels: bool = True,
+) -> None:
+    """Makes sure that an evaluation writes to nothing but what evaluations of its key made.
+
+    Args:
+        samples: a dataset or view.
+        eval_key: the key; one that is no evaluation yet must be free.
+        label_fields: the fields of detections that are compared.
+        read_labels: whether to look for attributes that are not declared in all labels too, which
+            reads them all.
+
+    Raises:
+        FieldError: samples or labels have a field of that name that is none of an evaluation.
+    """
+    check_field_name(eval_key)
+    dataset = root_dataset(samples)
+    if eval_key in dataset.list_evaluations():
+        return
+    paths = [f"{eval_key}_{outcome}" for outcome in ("tp", "fp", "fn")]
+    for label_field in label_fields:
+        paths += [f"{label_field}.detections.{eval_key}{end}" for end in ("", "_id", "_iou")]
+    taken = [path for path in paths if dataset.has_field(path)]
+    if not taken and read_labels:
+        having = [{path: {"$exists": True}} for path in paths]
+        taken = [eval_key] * dataset.mongo([{"$match": {"$or": having}}]).limit(1).count()
+    if taken:
+        raise FieldError(
+            f"the evaluation key {eval_key!r} would overwrite {taken[0]!r}, which is no outcome of "
+            f"an evaluation; choose another key"
         )
 
 

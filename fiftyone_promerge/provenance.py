@@ -12,6 +12,7 @@ from promerge_core import Summary
 from promerge_core.config import Config
 from promerge_core.options import BackboneOptions, RunOptions
 
+from .fields import FieldError, free_field
 from .fiftyone_internals import ApplyModelCall, root_dataset
 
 
@@ -61,7 +62,12 @@ def record_run(
         summary=_bounded(summary.to_dict()),
         label_field=call.label_field,
     )
-    dataset.register_run(call.label_field.replace(".", "_"), config, overwrite=True)
+    dataset.register_run(_run_key(call.label_field), config, overwrite=True)
+
+
+def _run_key(label_field: str) -> str:
+    """The name of the run that made a field; that of a frame field may have no dot."""
+    return label_field.replace(".", "_")
 
 
 def _bounded(summary: dict[str, Any]) -> dict[str, Any]:
@@ -94,9 +100,10 @@ def recorded_run(samples: foc.SampleCollection, label_field: str) -> dict[str, A
         what made the masks.
     """
     dataset = root_dataset(samples)
-    if label_field not in dataset.list_runs():
+    key = _run_key(label_field)
+    if key not in dataset.list_runs():
         return None
-    run = dataset.get_run_info(label_field).config.serialize()
+    run = dataset.get_run_info(key).config.serialize()
     # A training on the field X is the run X_detector, which tells nothing of a field of that name.
     if run.get("label_field") != label_field:
         return None
@@ -125,3 +132,49 @@ def flatten_record(record: dict[str, Any]) -> dict[str, Any]:
     """Method, backbone, weights and every parameter of a record, by name."""
     made_by = {name: record[name] for name in ("method", "backbone", "weights")}
     return {**made_by, **record["parameters"]}
+
+
+def check_made_here(samples: foc.SampleCollection, label_field: str) -> None:
+    """Makes sure that a field of a dataset, inside a view and outside, has our labels or none.
+
+    Args:
+        samples: a dataset or view.
+        label_field: the field, which may not exist yet.
+
+    Raises:
+        FieldError: it has labels, and no record of ours; the message names another field.
+    """
+    dataset = root_dataset(samples)
+    if not dataset.has_field(label_field) or recorded_run(dataset, label_field) is not None:
+        return
+    if dataset.exists(label_field).limit(1).count():
+        raise _foreign_labels(dataset, label_field)
+
+
+def check_replaceable(samples: foc.SampleCollection, label_field: str) -> None:
+    """Makes sure that the labels of samples may be replaced: that all of them were made here.
+
+    The record alone does not tell: a person may have put labels of their own into the field since.
+
+    Args:
+        samples: the samples whose labels would be replaced.
+        label_field: the field, which may not exist yet.
+
+    Raises:
+        FieldError: somebody else made labels of it; the message names another field.
+    """
+    check_made_here(samples, label_field)
+    name = label_field.removeprefix("frames.")
+    # What is made here has a reason, be it null: see `labels.masks_to_detections`.
+    made_elsewhere: dict[str, Any] = {name: {"$ne": None}, f"{name}.reason": {"$exists": False}}
+    if name != label_field:
+        made_elsewhere = {"frames": {"$elemMatch": made_elsewhere}}
+    if samples.mongo([{"$match": made_elsewhere}]).limit(1).count():
+        raise _foreign_labels(samples, label_field)
+
+
+def _foreign_labels(samples: foc.SampleCollection, label_field: str) -> FieldError:
+    return FieldError(
+        f"the field {label_field!r} holds labels that were not made here, and these are never "
+        f"replaced; write to another field, for example {free_field(samples)!r}"
+    )

@@ -13,7 +13,7 @@ from fiftyone_promerge.benchmarks.load import GT_FIELD
 from fiftyone_promerge.benchmarks.registry import published_ap
 from fiftyone_promerge.evaluation.comparison import comparison
 from fiftyone_promerge.evaluation.run import METRICS, check_fields, evaluate
-from fiftyone_promerge.fields import check_field_name, detections_fields
+from fiftyone_promerge.fields import check_eval_key, detections_fields
 from fiftyone_promerge.operators.framework.forms import Form
 from fiftyone_promerge.operators.framework.outputs import table
 from fiftyone_promerge.operators.framework.run_operator import RunOperator
@@ -63,7 +63,10 @@ class EvaluateMasks(RunOperator):
             label="Evaluation key",
             description="The name of the evaluation run; a run of the same fields is replaced",
         )
-        form.check("eval_key", lambda: check_field_name(eval_key))
+        compared = [field for field in (pred_field, gt_field) if field is not None]
+        form.check(
+            "eval_key", lambda: check_eval_key(samples, eval_key, compared, read_labels=False)
+        )
         return form
 
     def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:

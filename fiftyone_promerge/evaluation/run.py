@@ -23,7 +23,7 @@ from fiftyone_promerge.coco.annotations import (
     compute_sizes,
     read_annotations,
 )
-from fiftyone_promerge.fields import check_detections_field
+from fiftyone_promerge.fields import check_detections_field, check_eval_key, count_samples
 from fiftyone_promerge.fiftyone_internals import write_samples
 from fiftyone_promerge.labels import LABEL
 from promerge_core import PromergeError
@@ -76,6 +76,7 @@ def evaluate(
     Raises:
         EvaluationError: a label lacks a mask, a prediction lacks a finite confidence, or both
             fields are the same.
+        FieldError: `eval_key` would overwrite a field that is not of an evaluation.
         CocoError: a field is not one of detections, or an image's size is unknown.
 
     Examples:
@@ -92,6 +93,8 @@ def evaluate(
     if iou_type not in ("segm", "bbox"):
         raise EvaluationError(f"iou_type is '{iou_type}': choose 'segm' (masks) or 'bbox' (boxes)")
     check_fields(samples, pred_field, gt_field)
+    if eval_key is not None:
+        check_eval_key(samples, eval_key, (pred_field, gt_field))
     config = PycocotoolsEvaluationConfig(pred_field, gt_field, use_masks=iou_type == "segm")
     # What fo.evaluate_detections does, less its loop: it loads sample by sample, six times slower.
     method = config.build()
@@ -272,7 +275,7 @@ def _check_masks(
 def _coco_order(samples: foc.SampleCollection) -> list[int]:
     """Positions of the samples by ascending COCO id; those without one come last, in order."""
     if not samples.has_field(IMAGE_ID_FIELD):
-        return list(range(len(samples)))
+        return list(range(count_samples(samples)))
     ids = samples.values(IMAGE_ID_FIELD)
     return sorted(range(len(ids)), key=lambda i: (ids[i] is None, ids[i] or 0))
 

@@ -10,10 +10,22 @@ from typing import Any
 import fiftyone.core.collections as foc
 import fiftyone.core.media as fomm
 
-from fiftyone_promerge.fields import FieldError, check_label_field
+from fiftyone_promerge.fields import (
+    FieldError,
+    check_images,
+    check_label_field,
+    count_samples,
+    written_ids,
+    written_samples,
+)
 from fiftyone_promerge.fiftyone_internals import is_generated, root_dataset
 from fiftyone_promerge.models.mask_model import MaskModel
-from fiftyone_promerge.provenance import flatten_record, recorded_parameters
+from fiftyone_promerge.provenance import (
+    check_made_here,
+    check_replaceable,
+    flatten_record,
+    recorded_parameters,
+)
 from promerge_core import Summary
 from promerge_core.options import RunOptions
 from promerge_core.parameters import takes
@@ -33,9 +45,11 @@ def generate_masks(
 ) -> Summary:
     """Writes masks into a field of a dataset or view, and resumes where an earlier run stopped.
 
-    Samples that have the field already are left alone, unless another sample of their batch lacks
-    it: a batch is always computed whole, so a run that was stopped and resumed gives the same
-    masks as an undisturbed one. Without `num_workers`, FiftyOne decides how many there are.
+    Samples that have a label in the field already are left alone, whoever made or edited it. With
+    `overwrite` the labels of all samples are replaced, those that a person has edited among them,
+    if all were made here; a field with labels of another origin is never overwritten. Of patches,
+    the samples are the images that they are cut from. Without `num_workers`, FiftyOne decides how
+    many there are.
 
     Args:
         samples: an image dataset or view.
@@ -50,7 +64,7 @@ def generate_masks(
 
     Raises:
         FieldError: the field is reserved or of another type, or holds masks that were made with
-            other parameters.
+            other parameters, or labels that were not made here.
         PromergeError: the model fails, as with broken weights; what was done is kept.
 
     Examples:
@@ -62,9 +76,10 @@ def generate_masks(
         >>> summary.images, summary.masks
         (2, 5)
     """
-    check_label_field(samples, label_field)
+    check_images(samples)
+    check_label_field(written_samples(samples), label_field)
     todo = _todo(samples, model, label_field, options)
-    if len(todo) == 0:
+    if count_samples(todo) == 0:
         return Summary()
     whole_images = samples.media_type == fomm.IMAGE and not is_generated(samples)
     to_database = whole_images and masks_dir is None
@@ -98,11 +113,7 @@ def check_same_parameters(
     recorded = recorded_parameters(samples, label_field)
     current = flatten_record(record)
     if recorded is None:
-        if samples.exists(label_field).limit(1).count():
-            raise FieldError(
-                f"the field {label_field!r} holds labels that were not made here; "
-                f"choose another field, or overwrite it"
-            )
+        check_made_here(samples, label_field)
         return
     for name, value in current.items():
         if recorded.get(name) != value:
@@ -115,20 +126,17 @@ def check_same_parameters(
 def _todo(
     samples: foc.SampleCollection, model: MaskModel, label_field: str, options: dict[str, Any]
 ) -> foc.SampleCollection:
-    """The samples of every batch in which at least one sample lacks the field."""
-    if not samples.has_field(label_field):
+    """The samples that get masks: those without a label, or all that are overwritten."""
+    targets = written_samples(samples)
+    if not targets.has_field(label_field):
         return samples
     if options["overwrite"]:
+        check_replaceable(targets, label_field)
         # First, so that a run which is stopped leaves no masks of two kinds in the field.
-        samples.clear_sample_field(label_field)
+        targets.clear_sample_field(label_field)
         return samples
-    check_same_parameters(samples, model.record(), label_field)
-    batch_size = options["batch_size"]
-    ids = samples.values("id")
-    done = set(samples.exists(label_field).values("id"))
-    todo: list[Any] = []
-    for start in range(0, len(ids), batch_size):
-        batch = ids[start : start + batch_size]
-        if not done.issuperset(batch):
-            todo += batch
-    return samples.select(todo, ordered=True)
+    check_same_parameters(targets, model.record(), label_field)
+    done = set(targets.exists(label_field).values("id"))
+    pairs = zip(samples.values("id"), written_ids(samples), strict=True)
+    # By their ids: a view of what has no label would change while the labels are written.
+    return samples.select([one for one, target in pairs if target not in done], ordered=True)

@@ -11,9 +11,9 @@ from typing import Any
 import fiftyone as fo
 
 from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD
-from fiftyone_promerge.fields import check_label_field
+from fiftyone_promerge.fields import check_images, check_label_field, count_samples
 from fiftyone_promerge.fiftyone_internals import ApplyModelCall
-from fiftyone_promerge.provenance import record_run
+from fiftyone_promerge.provenance import record_run, recorded_run
 from promerge_core import ImageMasks, Mask, PromergeError, Summary
 from promerge_core.runs.coco_json import ImageRow, summarise
 from promerge_core.runs.shards import ShardFolder
@@ -35,8 +35,9 @@ def import_shards(
     """Writes the masks of shards into a field, as `apply_model` would have done.
 
     Images are found by their path: the run's folder, or `images_dir`, and their name. An empty
-    dataset gets a sample for each image. Only one batch of images is held in memory. An import
-    that was stopped can be done again.
+    dataset gets a sample for each image. An image that has a label in the field already is left
+    alone, so an import that was stopped can be done again. Only one batch of images is held in
+    memory.
 
     Args:
         dataset: an image dataset.
@@ -55,17 +56,20 @@ def import_shards(
     """
     known = folder.read_run()
     made_by = {name: known["run"][name] for name in ("method", "backbone", "weights", "parameters")}
+    check_images(dataset)
     check_label_field(dataset, field)
+    is_new = recorded_run(dataset, field) is None
     if dataset.has_field(field):
         check_same_parameters(dataset, made_by, field)
-    root = _local_root(folder, known["root"], images_dir, must_exist=not len(dataset))
+    root = _local_root(folder, known["root"], images_dir, must_exist=not count_samples(dataset))
     call = ApplyModelCall(dataset, field, skip_failures=True)
     # At once, so that an import which is killed can be done again; again at the end.
     record_run(call, made_by, Summary())
     summary = _write_masks(dataset, field, folder, root, progress)
     unknown = known["images"] - summary.images - len(summary.skipped)
     if unknown == known["images"]:
-        dataset.delete_run(field)
+        if is_new:
+            dataset.delete_run(field)
         raise PromergeError(
             f"none of the {unknown} images is in the dataset, for example "
             f"{root / next(folder.rows(with_masks=False))['file_name']}; "
@@ -83,7 +87,7 @@ def _write_masks(
     progress: Callable[[int], object] | None,
 ) -> Summary:
     """Writes the masks of all images that are in the dataset, and counts these images."""
-    locate = _find_samples if len(dataset) else _add_samples
+    locate = _find_samples if count_samples(dataset) else _add_samples
     summary = Summary()
     with MaskWriter(dataset, field) as writer:
         for rows in _batches(folder.rows()):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import abc
 import contextlib
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import fiftyone as fo
+import fiftyone.core.media as fomm
 import fiftyone.core.models as fom
 import fiftyone.core.patches as fop
 
+from fiftyone_promerge.fields import written_ids, written_samples
 from fiftyone_promerge.fiftyone_internals import (
     ApplyModelCall,
     current_apply_model_call,
     root_dataset,
 )
 from fiftyone_promerge.labels import masks_to_detections, move_into_box
-from fiftyone_promerge.provenance import record_run
+from fiftyone_promerge.provenance import check_replaceable, record_run
 from promerge_core import ImageMasks, SkippedImage, Summary
 
 from .loading import LoadedImage, LoadImage
@@ -148,8 +151,13 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
             self.skip_unreadable, self.writer, self.options = before
 
     def __enter__(self) -> MaskModel:
-        self._call = current_apply_model_call()
-        self._patched: set[str] = set()
+        call = current_apply_model_call()
+        if call is not None:
+            call = _with_frame_field(call)
+            check_replaceable(written_samples(call.samples), call.label_field)
+        self._call = call
+        self._patches: dict[str, list[fo.Detections | None]] = defaultdict(list)
+        self._patch_counts = self._count_patches()
         self.summary = Summary()
         if self._call is not None:
             # At once, so that a run which is killed can be resumed; again at the end.
@@ -213,22 +221,37 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
             move_into_box(detections, arg.box)
         return detections
 
+    def _count_patches(self) -> Counter[str]:
+        """How many patches of each whole image the model is applied to."""
+        if self._call is None or self._patches_field is None:
+            return Counter()
+        return Counter(written_ids(self._call.samples))
+
     def _write_to_source(
         self,
         call: ApplyModelCall,
         patches: Sequence[fo.Sample],
         labels: Sequence[fo.Detections | None],
     ) -> None:
-        """Gathers the masks of patches in the samples they were cut from."""
+        """Gathers the masks of patches; writes them to each image whose last patch is done."""
         dataset = root_dataset(call.samples)
         for patch, label in zip(patches, labels, strict=True):
-            sample = dataset[patch.sample_id]
-            if sample.id not in self._patched or not sample.has_field(call.label_field):
-                sample[call.label_field] = fo.Detections()
-                self._patched.add(sample.id)
-            if label is not None:
-                sample[call.label_field].detections.extend(d.copy() for d in label.detections)
-            sample.save()
+            found = self._patches[patch.sample_id]
+            found.append(label)
+            if len(found) == self._patch_counts[patch.sample_id]:
+                done = [one for one in self._patches.pop(patch.sample_id) if one is not None]
+                if done:
+                    sample = dataset[patch.sample_id]
+                    gathered = [one.copy() for label in done for one in label.detections]
+                    sample[call.label_field] = fo.Detections(detections=gathered, reason=None)
+                    sample.save()
 
     def _prepared(self, arg: Any) -> Any:
         return arg.image if isinstance(arg, LoadedImage) else self.prepare(arg)
+
+
+def _with_frame_field(call: ApplyModelCall) -> ApplyModelCall:
+    """The call with the whole name of the field: of videos, FiftyOne adds the prefix itself."""
+    if call.samples.media_type != fomm.VIDEO:
+        return call
+    return call._replace(label_field=f"frames.{call.label_field.removeprefix('frames.')}")

@@ -10,9 +10,15 @@ import fiftyone.core.collections as foc
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.fields import check_label_field, detections_fields
+from fiftyone_promerge.fields import (
+    check_images,
+    check_label_field,
+    detections_fields,
+    written_samples,
+)
 from fiftyone_promerge.generation.generate import generate_masks
 from fiftyone_promerge.models.mask_model import MaskModel
+from fiftyone_promerge.provenance import check_made_here, check_replaceable
 from promerge_core import NoMasks, Summary
 from promerge_core.options import RunOptions
 
@@ -86,7 +92,7 @@ class MasksOperator(RunOperator):
 
 
 def ask_label_field(form: Form, samples: foc.SampleCollection, default: str) -> None:
-    """Asks for the field to write masks to, and whether to overwrite one that is there.
+    """Asks for the field to write masks to, and whether to overwrite one that was made here.
 
     Args:
         form: gets the values `label_field` and `overwrite`.
@@ -100,9 +106,17 @@ def ask_label_field(form: Form, samples: foc.SampleCollection, default: str) -> 
         label="Label field",
         description="The field to write the masks to",
     )
-    correct = form.check("label_field", lambda: check_label_field(samples, field))
-    if correct and samples.has_field(field):
+
+    def check() -> None:
+        check_images(samples)
+        check_label_field(targets, field)
+        check_made_here(targets, field)
+
+    targets = written_samples(samples)
+    if form.check("label_field", check) and targets.has_field(field):
         form.parameters(RunOptions, ["overwrite"])
+        if form.values["overwrite"]:
+            form.check("label_field", lambda: check_replaceable(targets, field))
 
 
 def ask_run_options(form: Form, defaults: Mapping[str, Any] | None = None) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from promerge_core.errors import CocoError
+from promerge_core.files import irregular_kind
 from promerge_core.generator import ImageMasks
 from promerge_core.images import SkippedImage
 
+from .locks import hold
+from .sources import RunError
 from .summary import Summary
 
 CATEGORY = {"id": 1, "name": "object", "supercategory": "object"}
@@ -20,7 +25,7 @@ ImageRow = dict[str, Any]
 
 Kind = Literal["dataset", "results"]
 
-_DESCRIPTION = "Instance masks without labels, by fiftyone-promerge"
+DESCRIPTION = "Instance masks without labels, by fiftyone-promerge"
 
 
 def image_row(image_id: int, file_name: str, masks: ImageMasks) -> ImageRow:
@@ -95,6 +100,10 @@ def write_coco(
 
     Returns:
         counts over all rows.
+
+    Raises:
+        CocoError: see `write_json`.
+        RunError: see `write_json`.
     """
     summary = summarise(rows())
     info = {"run": run, "summary": summary.to_dict()}
@@ -113,7 +122,8 @@ def write_json(
     """Writes one COCO json, without holding it in memory, and then puts it in place.
 
     Args:
-        output: the file to write; if anything fails, it stays as it was.
+        output: the file to write; if anything fails, it stays as it was. A link stands for the
+            file that it leads to. It is locked meanwhile.
         info: what made the annotations, for the `info` of a dataset.
         images: the images of a dataset, in any order; not read for `results`.
         annotations: the annotations, in the form that `kind` asks for.
@@ -125,27 +135,63 @@ def write_json(
         the number of annotations.
 
     Raises:
+        CocoError: two images or two annotations have the same id.
+        RunError: another process is writing the output, or it is no regular file.
         ValueError: a number is NaN or infinite, which JSON does not have.
     """
+    output = Path(os.path.realpath(output))
+    there = irregular_kind(output)
+    if there is not None:
+        raise RunError(f"{output} is {there}; name a file to write")
     draft = output.with_name(output.name + ".draft")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            write = file.write
-            if kind == "results":
-                count = _write_list(write, annotations)
-            else:
-                write('{"info": ' + json.dumps({"description": _DESCRIPTION, **info}))
-                write(',\n"categories": ' + json.dumps([CATEGORY]))
-                write(',\n"images": ')
-                _write_list(write, images)
-                write(',\n"annotations": ')
-                count = _write_list(write, annotations)
-                write("}\n")
-        draft.replace(output)
-    except BaseException:
+    with hold(output):
+        # What a killed run left; opened again, it might be a link or a FIFO by now.
         draft.unlink(missing_ok=True)
-        raise
+        try:
+            with draft.open("x", encoding="utf-8") as file:
+                count = _write(file.write, info, images, annotations, kind)
+            draft.replace(output)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
     return count
+
+
+def _write(
+    write: Callable[[str], object],
+    info: dict[str, Any],
+    images: Iterable[dict[str, Any]],
+    annotations: Iterable[dict[str, Any]],
+    kind: Kind,
+) -> int:
+    """Writes the text of a COCO json; the number of annotations."""
+    annotations = _with_own_ids(annotations, "annotations")
+    if kind == "results":
+        return _write_list(write, annotations)
+    write('{"info": ' + json.dumps({"description": DESCRIPTION, **info}))
+    write(',\n"categories": ' + json.dumps([CATEGORY]))
+    write(',\n"images": ')
+    _write_list(write, _with_own_ids(images, "images"))
+    write(',\n"annotations": ')
+    count = _write_list(write, annotations)
+    write("}\n")
+    return count
+
+
+def _with_own_ids(items: Iterable[dict[str, Any]], what: str) -> Iterator[dict[str, Any]]:
+    """The items as they are; CocoError where two have the same id. Results have none."""
+    # Ids mostly come as 1, 2, 3, ...; only others need memory.
+    last, others = 0, set()
+    for item in items:
+        if "id" in item:
+            number = item["id"]
+            if number in others or (isinstance(number, int) and 1 <= number <= last):
+                raise CocoError(f"two {what} have the id {number}; in a COCO json each has its own")
+            if number == last + 1:
+                last = number
+            else:
+                others.add(number)
+        yield item
 
 
 def _images(rows: Iterable[ImageRow]) -> Iterator[dict[str, Any]]:

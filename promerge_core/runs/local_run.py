@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,15 @@ from promerge_core.images import ImageError, PreparedImage, SkippedImage, open_i
 
 from .coco_file import CocoFile
 from .coco_json import ImageRow, image_row, skipped_row, write_coco
-from .sources import ImageEntry, RunError, digest_entries
+from .locks import hold
+from .outputs import check_regular
+from .sources import MADE, ImageEntry, Likeness, RunError, compare_runs, run_identity
 from .summary import Summary
+
+_BEGUN = {
+    "other": "other images or settings",
+    "files changed": "files of the same names that lie elsewhere or have changed since",
+}
 
 
 class CocoRun:
@@ -26,17 +34,22 @@ class CocoRun:
     Each finished batch is one line of a journal beside the output. A run that is stopped loses at
     most the batch it was in; the next one continues after the journal's last line, with the same
     batches, and ends with the same file as an undisturbed run. The journal is removed when the
-    output is complete.
+    output is complete. As long as a run works it holds a lock on both, which dies with its process.
+
+    What a run is stands in the header of both: its settings, the ids and names of its images, and
+    where their files are, their sizes and times. Headers of earlier versions lack the files. Such a
+    journal is continued, since else its work would be lost. Such an output is refused: whether it
+    is stale cannot be known, and it stays as it is.
 
     Args:
         generator: makes the masks.
         entries: the images, in the order of the run.
-        output: the json to write.
+        output: the json to write; a link stands for the file that it leads to.
         settings: what else decides the result (backbone, weights, ...), for the `info` of the json.
         batch_size: images in a batch of the backbone.
 
     Raises:
-        RunError: the output or its journal belongs to a run with other images or settings.
+        RunError: the output or its journal is a device, a FIFO, a socket or a folder.
     """
 
     def __init__(
@@ -51,34 +64,50 @@ class CocoRun:
         self._batches = [
             entries[start : start + batch_size] for start in range(0, len(entries), batch_size)
         ]
-        self._output = output
-        self._journal = output.with_name(output.name + ".partial")
+        check_regular(output)
+        self._output = Path(os.path.realpath(output))
+        self._journal = self._output.with_name(self._output.name + ".partial")
+        check_regular(self._journal)
         self._header = {
             **settings,
             "parameters": generator.config.to_dict(),
             "batch_size": batch_size,
-            "images": digest_entries(entries),
+            **run_identity(entries),
         }
 
     def discard(self) -> None:
-        """Removes what an earlier run left."""
-        self._output.unlink(missing_ok=True)
-        self._journal.unlink(missing_ok=True)
+        """Removes what an earlier run left.
+
+        Raises:
+            RunError: another process is writing it.
+        """
+        with hold(self._output):
+            self._output.unlink(missing_ok=True)
+            self._journal.unlink(missing_ok=True)
 
     def is_complete(self) -> bool:
         """Whether the output is there and was made by this very run.
 
         Raises:
-            RunError: it is there, and was made by another one.
+            RunError: it is there, and was made by another one; or another process is writing it.
         """
+        if not self._is_made():
+            return False
+        if self._journal.exists():
+            with hold(self._output):
+                self._journal.unlink(missing_ok=True)
+        return True
+
+    def _is_made(self) -> bool:
+        """Whether the output is there; RunError where another run, or no run, made it."""
         if not self._output.exists():
             return False
-        if _read_info(self._output).get("run") != self._header:
+        likeness = compare_runs(_read_info(self._output).get("run"), self._header)
+        if likeness != "same":
             raise RunError(
-                f"{self._output} exists and was made from other images or with other settings; "
+                f"{self._output} exists and was made {MADE[likeness]}; "
                 f"choose another file, or overwrite it"
             )
-        self._journal.unlink(missing_ok=True)
         return True
 
     def read_summary(self) -> Summary:
@@ -96,19 +125,24 @@ class CocoRun:
             counts over all images, those of earlier runs included; seconds are this run's.
 
         Raises:
-            RunError: the journal belongs to another run, no image can be read, or nothing can be
-                written; what was done is kept.
+            RunError: the output or the journal belongs to another run or is being written by
+                another process, no image can be read, or nothing can be written; what was done is
+                kept.
         """
         try:
-            summary = self._run(num_workers, progress)
+            with hold(self._output):
+                if self.is_complete():
+                    return self.read_summary()
+                summary = self._run(num_workers, progress)
+                self._journal.unlink()
+                if not summary.images:
+                    self._output.unlink()
         except OSError as error:
             raise RunError(
                 f"{error.filename or self._output} cannot be written: {error.strerror}; "
                 f"what was done is kept, and the same run continues from there"
             ) from error
-        self._journal.unlink()
         if not summary.images:
-            self._output.unlink()
             raise RunError(
                 f"none of the {len(summary.skipped)} images could be read; "
                 f"the first: {summary.skipped[0].why}"
@@ -134,28 +168,35 @@ class CocoRun:
         finally:
             if not done:
                 self._journal.unlink(missing_ok=True)
+        self._is_made()  # raises where another file has come to stand there meanwhile
         summary = write_coco(self._output, self._header, self._rows)
         summary.seconds = dict(self._generator.timer.seconds)
         return summary
 
     def _batches_done(self) -> int:
-        """Number of batches in the journal, which is cut off after its last whole line."""
+        """Number of batches in the journal, which is cut off after the last one that is whole."""
         if not self._journal.exists():
             return 0
-        content = self._journal.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if not whole:
-            self._journal.unlink()
-            return 0
-        if _read_header(whole) != self._header:
-            raise RunError(
-                f"{self._journal} was begun with other images or settings; finish that run, "
-                f"choose another output, or overwrite it"
-            )
-        if len(whole) < len(content):
-            with self._journal.open("r+b") as journal:
-                journal.truncate(len(whole))
-        return whole.count(b"\n") - 1
+        with self._journal.open("r+b") as journal:
+            header = journal.readline()
+            if (json.dumps(self._header) + "\n").encode().startswith(header):
+                likeness: Likeness = "same"
+            else:
+                likeness = compare_runs(_parse(header), self._header)
+            if likeness not in ("same", "files unknown"):
+                raise RunError(
+                    f"{self._journal} was begun with {_BEGUN[likeness]}; finish that run, "
+                    f"choose another output, or overwrite it"
+                )
+            end = journal.tell() if header.endswith(b"\n") else 0
+            done = 0
+            while end and done < len(self._batches):
+                line = journal.readline()
+                if not (line.endswith(b"\n") and _holds(line, self._batches[done])):
+                    break
+                end, done = journal.tell(), done + 1
+            journal.truncate(end)
+        return done
 
     def _load(
         self, batches: Sequence[Sequence[ImageEntry]], num_workers: int
@@ -210,12 +251,21 @@ def _consecutive(batches: Sequence[Sequence[ImageEntry]]) -> list[list[int]]:
     return [list(range(end - len(batch), end)) for end, batch in zip(ends, batches, strict=False)]
 
 
-def _read_header(journal: bytes) -> Any:
-    """A journal's first line; None where the file was not made here."""
+def _parse(line: bytes) -> Any:
+    """What a line of a journal says; None where it is none of ours."""
     try:
-        return json.loads(journal.split(b"\n", 1)[0])
+        return json.loads(line)
     except ValueError:
         return None
+
+
+def _holds(line: bytes, batch: Sequence[ImageEntry]) -> bool:
+    """Whether a line of a journal holds the rows of a batch."""
+    rows = _parse(line)
+    try:
+        return [row["id"] for row in rows] == [entry.id for entry in batch]
+    except (TypeError, KeyError):
+        return False
 
 
 def _read_info(output: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ except ImportError as error:
 
 from .ray_workers import GeneratorSettings, ShardSegmenter, read_shard
 from .shards import ShardFolder
-from .sources import ImageEntry, RunError, digest_entries
+from .sources import ImageEntry, RunError, run_identity
 from .storage import ImageStore
 from .summary import Summary
 
@@ -73,7 +73,7 @@ class RayRun:
         self._batch_size = batch_size
         self._shard_size = shard_size
         self._images = _image_table(entries)
-        self._digest = digest_entries(entries)
+        self._identity = run_identity(entries)
 
     def run(
         self,
@@ -95,12 +95,12 @@ class RayRun:
             counts over all images, those of earlier runs included.
 
         Raises:
-            RunError: the folder belongs to another run, the cluster lacks what was asked for, or
-                the run failed; what was done is kept.
+            RunError: the folder belongs to another run or another process is writing it, the
+                cluster lacks what was asked for, or the run failed; what was done is kept.
             PromergeError: the generator cannot be built.
         """
         size = self._settings.build("cpu").input_size
-        with _cluster() as resources:
+        with self._folder.hold(), _cluster() as resources:
             num_gpus = _check_gpus(num_gpus, resources)
             if concurrency is None:
                 concurrency = _room(num_gpus, resources)
@@ -114,7 +114,7 @@ class RayRun:
             if missing:
                 shards = self._pipeline(missing, size, device, concurrency, num_gpus)
                 _consume(shards, progress)
-        return self._folder.finish()
+            return self._folder.finish()
 
     def _header(self, device: str) -> dict[str, Any]:
         return {
@@ -122,7 +122,7 @@ class RayRun:
             "device": device,
             "batch_size": self._batch_size,
             "shard_size": self._shard_size,
-            "images": self._digest,
+            **self._identity,
         }
 
     def _shard(self, number: int) -> pa.Table:

@@ -48,14 +48,17 @@ def find_remote_images(url: str) -> list[ImageEntry]:
     filesystem, root = open_location(url)
     selector = fs.FileSelector(root, recursive=True, allow_not_found=True)
     suffixes = image_suffixes()
-    names = sorted(
-        PurePosixPath(info.path).relative_to(root).as_posix()
+    found = sorted(
+        (PurePosixPath(info.path).relative_to(root).as_posix(), (info.size, info.mtime_ns))
         for info in filesystem.get_file_info(selector)
         if info.type == fs.FileType.File and f".{info.extension.lower()}" in suffixes
     )
-    if not names:
+    if not found:
         raise RunError(f"{url} holds no image files")
-    return [ImageEntry(number, name, Path(root, name)) for number, name in enumerate(names, 1)]
+    return [
+        ImageEntry(number, name, Path(url, name), stamp)
+        for number, (name, stamp) in enumerate(found, 1)
+    ]
 
 
 class ImageStore:
@@ -73,12 +76,12 @@ class ImageStore:
         """The content of one file.
 
         Raises:
-            ImageError: there is no such file, or it may not be read.
+            ImageError: there is no such file, it may not be read, or it is a FIFO, a socket or a
+                device, which is not opened.
             OSError: the storage failed; the file may well be there.
         """
+        self._check_regular(file_name)
         path = f"{self._path}/{file_name}"
-        if isinstance(self._filesystem, fs.LocalFileSystem):
-            self._check_regular(Path(path), file_name)
         try:
             with self._filesystem.open_input_file(path) as file:
                 return bytes(file.read())
@@ -86,20 +89,16 @@ class ImageStore:
             raise ImageError(f"{self.root}/{file_name}: no such file") from error
         except PermissionError as error:
             raise ImageError(f"{self.root}/{file_name}: may not be read") from error
-        except OSError as error:
-            if self._filesystem.get_file_info(path).type == fs.FileType.Directory:
-                raise ImageError(f"{self.root}/{file_name}: a folder, not an image") from error
-            raise
 
-    def _check_regular(self, path: Path, file_name: str) -> None:
-        """Raises ImageError for a FIFO, which would be read without end, and a link to itself."""
+    def _check_regular(self, file_name: str) -> None:
+        """Raises ImageError where a local file is none that can be opened, or OSError."""
+        if not isinstance(self._filesystem, fs.LocalFileSystem) or "\0" in file_name:
+            return
         try:
-            kind = irregular_kind(path)
-        except ValueError:
-            kind = None  # a name that no file can have, as opening it says
+            kind = irregular_kind(Path(self._path, file_name))
         except OSError as error:
-            if error.errno != errno.ELOOP:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EACCES):
                 raise
-            kind = "a link to itself"
-        if kind:
+            raise ImageError(f"{self.root}/{file_name}: {error.strerror}") from error
+        if kind is not None:
             raise ImageError(f"{self.root}/{file_name}: {kind}, not an image")

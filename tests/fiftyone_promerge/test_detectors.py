@@ -114,6 +114,29 @@ def test_train_predict_and_the_labels_of_a_round(dataset, train, tmp_path):
             assert detection.mask.sum() == mask.area
 
 
+def test_labels_of_a_round_are_not_mixed_with_others(dataset, train, tmp_path):
+    import fiftyone as fo
+
+    from fiftyone_promerge.fields import FieldError
+
+    one, other = tmp_path / "one", tmp_path / "other"
+    mine = [fo.Detections(detections=[fo.Detection(label="mine")])] * 4
+    dataset.set_values("boxes_round1", mine)
+    with pytest.raises(FieldError, match="'boxes_round1' holds labels that this training did not"):
+        train(dataset, output_dir=one)
+    assert dataset.distinct("boxes_round1.detections.label") == ["mine"]
+    assert not one.exists()
+
+    dataset.delete_sample_field("boxes_round1")
+    train(dataset, output_dir=one)
+    before = dataset.values("boxes_round1.detections.id")
+    train(dataset, output_dir=one)
+    assert dataset.values("boxes_round1.detections.id") == before
+    with pytest.raises(FieldError, match="rename or delete the field"):
+        train(dataset, output_dir=other)
+    train(dataset, output_dir=other, rounds=1)
+
+
 TORCHRUN = """
 import json, os, sys
 from fiftyone_promerge.training.recipes import RECIPES, Recipe

@@ -87,3 +87,45 @@ def test_a_dataset_is_opened_by_its_name(fields, mixed):
     assert fields.open_dataset(mixed.name) is mixed
     with pytest.raises(PromergeError, match=f"'nothing'; there are: .*{mixed.name}"):
         fields.open_dataset("nothing")
+
+
+def test_a_free_name_is_found(fields, mixed):
+    assert fields.free_field(mixed) == "promerge"
+    assert fields.free_field(mixed, "masks") == "masks_2"
+
+
+@pytest.mark.parametrize("key", ["label", "mask", "own"])
+def test_an_evaluation_key_that_would_overwrite_something_is_refused(fields, mixed, key):
+    import fiftyone as fo
+
+    sample = mixed.first()
+    sample.masks.detections = [fo.Detection(label="cat", own="undeclared")]
+    sample.save()
+    with pytest.raises(fields.FieldError, match=f"'{key}' would overwrite .*choose another key"):
+        fields.check_eval_key(mixed, key, ["masks"])
+    mixed.set_values("eval_tp", ["a number of mine"])
+    with pytest.raises(fields.FieldError, match="would overwrite 'eval_tp'"):
+        fields.check_eval_key(mixed, "eval", ["masks"], read_labels=False)
+    fields.check_eval_key(mixed, "other", ["masks"])
+
+
+def test_what_is_written_of_patches_are_their_images(fields, mixed):
+    import fiftyone as fo
+
+    sample = mixed.first()
+    sample.masks.detections = [fo.Detection(bounding_box=[0, 0, 1, 1]) for _ in range(2)]
+    sample.save()
+    patches = mixed.to_patches("masks")
+    assert fields.written_ids(patches) == [sample.id] * 2
+    assert fields.written_samples(patches).values("id") == [sample.id]
+    assert fields.written_samples(mixed) is mixed
+
+
+def test_samples_are_counted_and_not_estimated(fields, mixed, monkeypatch):
+    """MongoDB's estimate is wrong after its server was killed."""
+    import fiftyone as fo
+
+    monkeypatch.setattr(fo.Dataset, "_estimated_count", lambda *_, **__: 0)
+    assert len(mixed) == 0
+    assert fields.count_samples(mixed) == fields.count_samples(mixed.limit(5)) == 1
+    assert fields.count_samples(mixed.limit(0)) == 0

@@ -87,17 +87,88 @@ def test_everything_is_done_once_and_then_left_alone(dataset, small_model, gener
     assert ids_of(dataset) == before
 
 
-def test_only_unfinished_batches_are_done_again(dataset, small_model, generate):
+def test_only_images_without_a_label_are_done_again(dataset, small_model, generate):
     generate(dataset, small_model)
     before, old_ids = contents(dataset), ids_of(dataset)
     sample = dataset[2:3].first()
     sample.clear_field("promerge")
     sample.save()
-    assert generate(dataset, small_model).images == 2
+    assert generate(dataset, small_model).images == 1
     assert contents(dataset) == before
     new_ids = ids_of(dataset)
-    assert new_ids[:2] + new_ids[4:] == old_ids[:2] + old_ids[4:]
+    assert new_ids[:2] + new_ids[3:] == old_ids[:2] + old_ids[3:]
     assert new_ids[2] != old_ids[2]
+
+
+def edit(dataset, number):
+    """Draws a label by hand into a sample that has masks."""
+    import fiftyone as fo
+
+    sample = dataset[number : number + 1].first()
+    sample.promerge.detections.append(fo.Detection(label="drawn", bounding_box=[0, 0, 0.5, 0.5]))
+    sample.save()
+
+
+@pytest.mark.parametrize("batch_size", [2, 6])
+def test_labels_that_a_person_edited_stay_when_a_run_continues(
+    dataset, small_model, generate, batch_size
+):
+    generate(dataset.limit(3), small_model)
+    edit(dataset, 0)
+    edit(dataset, 2)
+    before = ids_of(dataset)[:3]
+    assert generate(dataset, small_model, batch_size=batch_size).images == 3
+    assert ids_of(dataset)[:3] == before
+    assert dataset.values("promerge.detections.label")[2][-1] == "drawn"
+    assert generate(dataset, small_model, overwrite=True).images == 6
+    assert "drawn" not in dataset.distinct("promerge.detections.label")
+
+
+def test_a_label_that_a_person_draws_while_the_run_works_stays(dataset, small_model, generate):
+    import fiftyone as fo
+
+    def draw(progress):
+        if progress.iteration == 2:
+            last = dataset.last()
+            last["promerge"] = fo.Detections(detections=[fo.Detection(label="drawn")])
+            last.save()
+
+    dataset.add_sample_field("promerge", fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
+    generate(dataset, small_model, batch_size=1, progress=draw)
+    assert dataset.values("promerge.detections.label")[-1] == ["drawn"]
+
+
+def test_patches_of_finished_images_are_left_alone(dataset, small_model, generate):
+    import fiftyone as fo
+
+    for sample in dataset.limit(3).iter_samples(autosave=True):
+        boxes = [[0, 0, 1, 1], [0.2, 0.2, 0.6, 0.6]]
+        detections = [fo.Detection(label="x", bounding_box=box) for box in boxes]
+        sample["boxes"] = fo.Detections(detections=detections)
+    generate(dataset.limit(1).to_patches("boxes"), small_model)
+    edit(dataset, 0)
+    before = ids_of(dataset)[0]
+    assert generate(dataset.to_patches("boxes"), small_model).images == 4
+    assert ids_of(dataset)[0] == before
+    assert len(dataset.exists("promerge")) == 3
+
+
+def test_patches_are_written_image_by_image(dataset, small_model, generate):
+    import fiftyone as fo
+
+    def interrupt(progress):
+        if progress.iteration >= 3:
+            raise KeyboardInterrupt
+
+    for sample in dataset.limit(2).iter_samples(autosave=True):
+        detections = [fo.Detection(label="x", bounding_box=[0, 0, 1, 1])] * 2
+        sample["boxes"] = fo.Detections(detections=[one.copy() for one in detections])
+    patches = dataset.to_patches("boxes")
+    with pytest.raises(KeyboardInterrupt):
+        generate(patches, small_model, batch_size=1, progress=interrupt)
+    assert len(dataset.exists("promerge")) == 1
+    assert generate(patches, small_model).images == 2
+    assert len(dataset.exists("promerge")) == 2
 
 
 def test_new_images_of_a_dataset_are_done_alone(dataset, small_model, generate, photos):
@@ -302,16 +373,76 @@ def test_masks_of_other_weights_are_not_mixed(dataset, small_model, generate, fi
         generate(dataset, other)
 
 
-def test_labels_made_elsewhere_are_not_touched(dataset, small_model, generate, field_error):
+def draw_elsewhere(samples, field="promerge"):
+    """Puts a label that is not ours into the first sample."""
     import fiftyone as fo
 
-    sample = dataset.first()
-    sample["promerge"] = fo.Detections(detections=[fo.Detection(label="cat")])
+    sample = samples.first()
+    sample[field] = fo.Detections(detections=[fo.Detection(label="cat")])
     sample.save()
-    with pytest.raises(field_error, match="labels that were not made here"):
-        generate(dataset, small_model)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_labels_made_elsewhere_are_not_touched(
+    dataset, small_model, generate, field_error, overwrite
+):
+    draw_elsewhere(dataset, "ground_truth")
+    said = "labels that were not made here.* write to another field, for example 'promerge'"
+    # Outside a view too: a record of ours would claim the whole field.
+    for samples in (dataset, dataset.skip(1)):
+        with pytest.raises(field_error, match=said):
+            generate(samples, small_model, "ground_truth", overwrite=overwrite)
+    assert dataset.values("ground_truth.detections.label")[0] == ["cat"]
+    assert len(dataset.exists("ground_truth")) == 1
+    assert not dataset.list_runs()
+
+
+def test_labels_that_came_into_a_field_of_ours_are_not_overwritten(
+    dataset, small_model, generate, field_error
+):
+    generate(dataset, small_model)
+    before = ids_of(dataset)
+    draw_elsewhere(dataset)
+    with pytest.raises(field_error, match=r"not made here.* for example 'promerge_2'"):
+        generate(dataset, small_model, overwrite=True)
     assert dataset.values("promerge.detections.label")[0] == ["cat"]
-    assert generate(dataset, small_model, overwrite=True).images == 6
+    assert ids_of(dataset)[1:] == before[1:]
+    assert generate(dataset, small_model).images == 0
+    assert generate(dataset.skip(1), small_model, overwrite=True).images == 5
+
+
+def test_a_field_that_was_replaced_by_labels_from_elsewhere_is_not_overwritten(
+    dataset, small_model, generate, field_error
+):
+    generate(dataset, small_model)
+    dataset.delete_sample_field("promerge")
+    draw_elsewhere(dataset)
+    with pytest.raises(field_error, match="not made here"):
+        generate(dataset, small_model, overwrite=True)
+    assert dataset.values("promerge.detections.label")[0] == ["cat"]
+
+
+def test_patches_do_not_replace_labels_made_elsewhere(dataset, small_model, generate, field_error):
+    draw_elsewhere(dataset, "ground_truth")
+    for overwrite in (False, True):
+        with pytest.raises(field_error, match="not made here"):
+            patches = dataset.to_patches("ground_truth")
+            generate(patches, small_model, "ground_truth", overwrite=overwrite)
+    assert dataset.values("ground_truth.detections.label")[0] == ["cat"]
+
+
+def test_samples_that_are_no_images_are_refused(make_dataset, small_model, generate, field_error):
+    import fiftyone as fo
+
+    groups = make_dataset()
+    groups.add_group_field("group", default="left")
+    groups.add_sample(fo.Sample(filepath="a.png", group=fo.Group().element("left")))
+    videos = make_dataset()
+    videos.add_sample(fo.Sample(filepath="a.mp4"))
+    for samples in (groups, videos):
+        with pytest.raises(field_error, match=f"media type {samples.media_type}, not image"):
+            generate(samples, small_model)
+        assert not samples.list_runs()
 
 
 def test_an_empty_field_of_detections_may_be_filled(dataset, small_model, generate):

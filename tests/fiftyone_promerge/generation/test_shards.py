@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from promerge_core import ImageError, PromergeError, open_image
 from promerge_core.runs.coco_json import skipped_row
 from promerge_core.runs.local_run import CocoRun
-from promerge_core.runs.shards import ShardFolder, shard_row
+from promerge_core.runs.shard_rows import shard_row
+from promerge_core.runs.shards import ShardFolder
 from promerge_core.runs.sources import find_images
 
 SHARD_SIZE = 3
@@ -172,6 +173,41 @@ def test_an_import_that_was_stopped_can_be_done_again(shards, applied, monkeypat
     assert len(applied.exists("imported")) == 2
     module.import_shards(applied, "imported", shards)
     assert labels(applied, "imported") == labels(applied, "masks")
+
+
+def test_an_import_that_is_done_again_leaves_edited_labels_alone(shards, applied):
+    import fiftyone as fo
+
+    from fiftyone_promerge.generation.shards import import_shards
+
+    import_shards(applied, "imported", shards)
+    sample = applied.first()
+    sample.imported.detections = [fo.Detection(label="drawn", bounding_box=[0, 0, 1, 1])]
+    sample.save()
+    ids = applied.values("imported.detections.id")
+    import_shards(applied, "imported", shards)
+    applied.reload()
+    assert applied.values("imported.detections.id") == ids
+    assert applied.first().imported.detections[0].label == "drawn"
+
+
+def test_an_import_that_finds_no_image_keeps_the_record_of_the_field(shards, applied, tmp_path):
+    from fiftyone_promerge.generation.shards import import_shards
+
+    with pytest.raises(PromergeError, match="none of the 7 images is in the dataset"):
+        import_shards(applied, "masks", shards, tmp_path)
+    assert applied.list_runs() == ["masks"]
+
+
+def test_an_import_into_labels_made_elsewhere_is_refused(shards, applied):
+    import fiftyone as fo
+
+    from fiftyone_promerge.generation.shards import import_shards
+
+    applied.set_values("truth", [fo.Detections(detections=[fo.Detection(label="cat")])] * 7)
+    with pytest.raises(PromergeError, match="not made here"):
+        import_shards(applied, "truth", shards)
+    assert applied.distinct("truth.detections.label") == ["cat"]
 
 
 def test_a_run_into_the_dataset_goes_on_from_an_import(shards, applied, small_model):

@@ -266,6 +266,8 @@ def test_patches_may_be_done_twice_and_skip_broken_images(dataset, small_model, 
 def test_frames_of_a_video_are_labelled(make_dataset, small_model, photos, tmp_path):
     import fiftyone as fo
 
+    from fiftyone_promerge.fields import FieldError
+
     frame = cv2.resize(cv2.imread(photos[0]), (96, 64), interpolation=cv2.INTER_NEAREST)
     path = str(tmp_path / "video.mp4")
     writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"mp4v"), 5, (96, 64))
@@ -280,6 +282,38 @@ def test_frames_of_a_video_are_labelled(make_dataset, small_model, photos, tmp_p
     assert len(labels) == 3
     assert all(len(label.detections) > 0 for label in labels)
     assert dataset.get_run_info("frames_promerge").config.method == "promerge"
+
+    dataset.apply_model(small_model, label_field="promerge", batch_size=2)
+    frame = dataset.first().frames.first()
+    frame["promerge"] = fo.Detections(detections=[fo.Detection(label="drawn")])
+    frame.save()
+    with pytest.raises(FieldError, match=r"'frames\.promerge' holds labels that were not made"):
+        dataset.apply_model(small_model, label_field="promerge", batch_size=2)
+
+
+# Labels of others --------------------------------------------------------------------------------
+
+
+def test_apply_model_does_not_replace_labels_made_elsewhere(dataset, small_model):
+    import fiftyone as fo
+
+    from fiftyone_promerge.fields import FieldError
+
+    for sample in dataset.iter_samples(autosave=True):
+        cat = fo.Detection(label="cat", bounding_box=[0, 0, 1, 1])
+        sample["truth"] = fo.Detections(detections=[cat])
+    patches = dataset.to_patches("truth")
+    for samples in (dataset, dataset.limit(2), patches):
+        with pytest.raises(FieldError, match="write to another field, for example 'promerge'"):
+            samples.apply_model(small_model, label_field="truth", num_workers=0)
+    assert dataset.distinct("truth.detections.label") == ["cat"]
+    assert not dataset.list_runs()
+
+
+def test_apply_model_replaces_its_own_labels(dataset, small_model):
+    for _ in range(2):
+        dataset.apply_model(small_model, label_field="promerge", num_workers=0)
+    assert len(dataset.exists("promerge")) == 6
 
 
 # The record --------------------------------------------------------------------------------------

@@ -29,6 +29,24 @@ def test_existing_field_asks_whether_to_overwrite(app, photos):
     assert (result["images"], result["left_alone"]) == (4, 0)
 
 
+def test_labels_made_elsewhere_cannot_be_overwritten(app, photos):
+    import fiftyone as fo
+
+    photos.set_values("truth", [fo.Detections(detections=[fo.Detection(label="cat")])] * 4)
+    for name, more in (("generate_masks", app.QUICK), ("apply_detector", {})):
+        for overwrite in (False, True):
+            form = app.form(name, photos, {**more, "label_field": "truth", "overwrite": overwrite})
+            assert "another field, for example 'promerge'" in app.wrong(form)["label_field"]
+            assert "overwrite" not in form
+    app.run("generate_masks", photos, app.QUICK)
+    sample = photos.first()
+    sample["promerge"] = fo.Detections(detections=[fo.Detection(label="cat")])
+    sample.save()
+    assert not app.wrong(app.form("generate_masks", photos, app.QUICK))
+    form = app.form("generate_masks", photos, {**app.QUICK, "overwrite": True})
+    assert "for example 'promerge_2'" in app.wrong(form)["label_field"]
+
+
 def test_the_outcome_says_which_images_were_skipped_and_which_have_no_masks(app, photos, tmp_path):
     import fiftyone as fo
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -115,3 +117,11 @@ def test_a_file_is_never_held_in_memory(written):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert file.path.stat().st_size > 10_000_000 > 10 * peak
+
+
+@pytest.mark.parametrize("method", ["info", "is_results", "images", "annotations", "categories"])
+def test_what_is_no_regular_file_is_not_opened(tmp_path, method):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (Path("/dev/zero"), tmp_path / "fifo", tmp_path):
+        with pytest.raises(CocoError, match=r"is a (device|FIFO|folder), not a file"):
+            list(getattr(CocoFile(path), method)() or [])

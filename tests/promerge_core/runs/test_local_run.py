@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -368,6 +370,209 @@ def test_a_folder_without_write_permission_is_named(generator, entries, tmp_path
     finally:
         tmp_path.chmod(0o700)
     assert names(tmp_path) == []
+
+
+# Two runs, other files ---------------------------------------------------------------------------
+
+SLOW = """
+import json, sys, time
+from pathlib import Path
+from promerge_core import ProMerge, ProMergeConfig, load_backbone
+from promerge_core.runs.local_run import CocoRun
+from promerge_core.runs.sources import find_images
+
+images, output, config, settings, batch, workers = map(json.loads, sys.argv[1:])
+
+def stop(done, calls=[]):
+    calls.append(done)
+    if len(calls) == 3:
+        print("two batches are done", flush=True)
+        time.sleep(600)
+
+generator = ProMerge(load_backbone("embedded", "cpu"), ProMergeConfig(**config))
+run = CocoRun(generator, find_images(Path(images)), Path(output), settings, batch)
+run.run(workers, stop)
+"""
+
+
+@pytest.fixture
+def slow_run(photos, tmp_path):
+    """Starts a process whose run stands still after two batches."""
+    processes = []
+
+    def begin(output, workers=0):
+        arguments = [str(photos), str(output), CONFIG, SETTINGS, BATCH, workers]
+        process = subprocess.Popen(
+            [sys.executable, "-c", SLOW, *map(json.dumps, arguments)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        processes.append(process)
+        assert process.stdout.readline()
+        return process
+
+    yield begin
+    for process in processes:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_second_run_on_an_output_is_refused_and_changes_nothing(
+    generator, entries, tmp_path, slow_run
+):
+    process = slow_run(tmp_path / "masks.json")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / "link.json").symlink_to("masks.json")
+    for output in (tmp_path / "masks.json", tmp_path / "link.json"):
+        run = start(generator, entries, output)
+        for step in (run.run, run.discard):
+            with pytest.raises(RunError, match=f"is being written by process {process.pid} "):
+                step()
+    (tmp_path / "link.json").unlink()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_lock_of_a_killed_run_is_taken_over_while_its_readers_still_end(
+    generator, entries, tmp_path, undisturbed, slow_run, workers
+):
+    output = tmp_path / "masks.json"
+    process = slow_run(output, workers)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    done = []
+    start(generator, entries, output).run(progress=done.append)
+    assert done[0] == 2 * BATCH
+    assert output.read_bytes() == undisturbed[0].read_bytes()
+    assert names(tmp_path) == ["masks.json"]
+
+
+def interrupt(generator, entries, output, calls=3):
+    with pytest.raises(KeyboardInterrupt):
+        start(generator, entries, output).run(progress=stop_after(calls))
+    return output.with_name(output.name + ".partial")
+
+
+def twice(lines):
+    return [line for line in lines for _ in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("mix", "kept"),
+    [
+        (twice, 2),
+        (lambda lines: [lines[1], lines[0]], 0),
+        (lambda lines: [lines[0], "{}\n"], 2),
+        (lambda lines: [lines[0], "3\n", lines[1]], 2),
+        (lambda lines: [*lines, "\x00" * 50], 4),
+    ],
+    ids=["two runs", "another order", "no rows", "a number", "zeros"],
+)
+def test_a_journal_is_cut_before_what_is_not_the_next_batch(
+    generator, entries, tmp_path, undisturbed, mix, kept
+):
+    output = tmp_path / "masks.json"
+    journal = interrupt(generator, entries, output)
+    header, *lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text(header + "".join(mix(lines)))
+    done = []
+    start(generator, entries, output).run(progress=done.append)
+    assert done[0] == kept
+    assert output.read_bytes() == undisturbed[0].read_bytes()
+
+
+def test_a_file_that_comes_meanwhile_is_not_replaced(generator, entries, tmp_path, undisturbed):
+    output = tmp_path / "masks.json"
+    run = start(generator, entries, output)
+    with pytest.raises(RunError, match=r"masks\.json exists and was made from other images"):
+        run.run(progress=lambda done: output.write_text("words"))
+    assert output.read_text() == "words"
+    output.unlink()
+    run.run()
+    assert output.read_bytes() == undisturbed[0].read_bytes()
+
+
+def test_a_complete_run_is_not_done_again(generator, entries, tmp_path, monkeypatch):
+    run = start(generator, entries, tmp_path / "masks.json")
+    summary = run.run()
+    monkeypatch.setattr(generator, "generate_prepared", lambda images: 1 / 0)
+    summary.seconds = {}
+    assert run.run() == summary
+
+
+def change_a_photo(photos):
+    os.utime(photos / "b" / "1.png", ns=(1, 1))
+    return photos
+
+
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("change", [change_a_photo, lambda photos: photos.rename("elsewhere")])
+def test_changed_or_moved_images_are_another_run(
+    generator, photos, tmp_path, monkeypatch, finished, change
+):
+    monkeypatch.chdir(tmp_path)
+    copied = Path(shutil.copytree(photos, tmp_path / "copied"))
+    output = tmp_path / "masks.json"
+    first = start(generator, find_images(copied), output)
+    if finished:
+        first.run()
+    else:
+        interrupt(generator, find_images(copied), output)
+    other = start(generator, find_images(change(copied)), output)
+    with pytest.raises(RunError, match="files of the same names that lie elsewhere or have change"):
+        other.is_complete() or other.run()
+
+
+def as_earlier_versions(header):
+    del header["files"]
+    return header
+
+
+def test_a_journal_of_an_earlier_version_is_continued(generator, entries, tmp_path, undisturbed):
+    output = tmp_path / "masks.json"
+    journal = interrupt(generator, entries, output)
+    header, rest = journal.read_text().split("\n", 1)
+    journal.write_text(json.dumps(as_earlier_versions(json.loads(header))) + "\n" + rest)
+    interrupt(generator, entries, output, calls=2)
+    done = []
+    start(generator, entries, output).run(progress=done.append)
+    assert done[0] == 3 * BATCH
+    assert output.read_bytes() == undisturbed[0].read_bytes()
+
+
+def test_an_output_of_an_earlier_version_may_be_stale_and_stays(
+    generator, entries, tmp_path, undisturbed
+):
+    content = json.loads(undisturbed[0].read_text())
+    as_earlier_versions(content["info"]["run"])
+    output = tmp_path / "masks.json"
+    output.write_text(json.dumps(content))
+    run = start(generator, entries, output)
+    with pytest.raises(RunError, match=r"by an earlier version, which did not note .*overwrite it"):
+        run.is_complete()
+    assert json.loads(output.read_text()) == content
+    run.discard()
+    run.run()
+    assert output.read_bytes() == undisturbed[0].read_bytes()
+
+
+@pytest.mark.parametrize("name", ["masks.json", "masks.json.partial"])
+def test_a_fifo_in_the_way_is_neither_opened_nor_removed(generator, entries, tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(RunError, match=rf"{name} is a FIFO; name a file to write"):
+        start(generator, entries, tmp_path / "masks.json")
+    assert (tmp_path / name).is_fifo()
+
+
+def test_the_output_behind_a_link_is_written(generator, entries, tmp_path, undisturbed):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "masks.json").symlink_to("real/masks.json")
+    start(generator, entries, tmp_path / "masks.json").run()
+    assert (tmp_path / "masks.json").is_symlink()
+    assert names(tmp_path / "real") == ["masks.json"]
+    assert (tmp_path / "real" / "masks.json").read_bytes() == undisturbed[0].read_bytes()
 
 
 # Which images ------------------------------------------------------------------------------------

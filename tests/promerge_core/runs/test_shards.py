@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import fsspec
 import pyarrow.parquet as pq
@@ -160,3 +162,49 @@ def test_the_coco_json_of_shards_is_the_one_of_their_rows(tmp_path, rows):
     write_coco(tmp_path / "b.json", RUN, lambda: rows)
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     assert "facts" not in (tmp_path / "a.json").read_text()
+
+
+def test_a_second_run_on_a_local_folder_is_refused(tmp_path):
+    folder = ShardFolder(str(tmp_path / "new" / "shards"))
+    holder = f"process {os.getpid()} "
+    with (
+        folder.hold(),
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(RunError, match=rf"run\.json is being written by {holder}"),
+    ):
+        pool.submit(hold, folder.location).result()
+    hold(folder.location)
+    assert list((tmp_path / "new" / "shards").iterdir()) == []
+
+
+def hold(location):
+    with ShardFolder(location).hold():
+        pass
+
+
+def test_a_url_cannot_be_locked(tmp_path):
+    url = f"file://{tmp_path}"
+    with ShardFolder(url).hold():
+        hold(url)
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):
+    (tmp_path / "shards").write_text("words")
+    with pytest.raises(RunError, match="shards cannot be written: File exists; name another"):
+        hold(str(tmp_path / "shards"))
+
+
+def test_a_run_of_an_earlier_version_is_continued_until_it_is_complete(location, rows):
+    folder = fill(location, rows)
+    folder.begin({**RUN, "files": "abc"}, "/photos", len(rows))
+    assert folder.read_run()["run"] == {**RUN, "files": "abc"}
+    with pytest.raises(RunError, match="files of the same names that lie elsewhere or have chang"):
+        folder.begin({**RUN, "files": "other"}, "/photos", len(rows))
+
+
+def test_complete_shards_of_an_earlier_version_may_be_stale_and_stay(location, rows):
+    folder = fill(location, rows)
+    folder.finish()
+    with pytest.raises(RunError, match=r"by an earlier version, .*choose another folder"):
+        folder.begin({**RUN, "files": "abc"}, "/photos", len(rows))
+    assert list(folder.rows()) == rows

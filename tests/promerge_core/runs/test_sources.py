@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from pathlib import Path
 
 import pytest
 
 from promerge_core.runs.coco_json import write_json
-from promerge_core.runs.sources import ImageEntry, RunError, coco_images, find_images
+from promerge_core.runs.sources import (
+    ImageEntry,
+    RunError,
+    coco_images,
+    compare_runs,
+    find_images,
+    run_identity,
+)
 
 
 def test_images_of_a_folder_are_numbered_by_name(tmp_path):
@@ -120,3 +129,119 @@ def test_names_that_are_not_utf8_come_back_from_our_own_file(tmp_path):
         ImageEntry(1, "a.png", tmp_path / "a.png"),
         ImageEntry(2, name, tmp_path / name),
     ]
+
+
+def test_two_images_of_the_same_id_are_refused_before_any_work(listing, tmp_path):
+    rows = [{"id": number, "file_name": f"{number}.jpg"} for number in (1, 7, 3)]
+    path = listing([*rows, {"id": 7, "file_name": "other.jpg"}])
+    with pytest.raises(RunError, match=r"instances\.json: two images have the id 7; each needs"):
+        coco_images(path, tmp_path)
+
+
+def test_a_listing_that_is_no_regular_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "fifo.json")
+    with pytest.raises(RunError, match=r"fifo\.json is a FIFO, not a file that can be read"):
+        coco_images(tmp_path / "fifo.json", tmp_path)
+
+
+def test_a_file_that_links_lead_to_is_one_image_under_its_plain_name(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "photo.png").write_text("")
+    (tmp_path / "a.png").symlink_to("b/photo.png")
+    (tmp_path / "loop").symlink_to(".")
+    (tmp_path / "linked").symlink_to("b")
+    assert [entry.file_name for entry in find_images(tmp_path)] == ["b/photo.png"]
+    assert [entry.file_name for entry in find_images(tmp_path / "loop")] == ["b/photo.png"]
+
+
+def test_what_cannot_be_opened_is_among_the_images(tmp_path):
+    os.mkfifo(tmp_path / "fifo.png")
+    (tmp_path / "itself.png").symlink_to("itself.png")
+    (tmp_path / "nothing.png").symlink_to("nowhere.png")
+    names = [entry.file_name for entry in find_images(tmp_path)]
+    assert names == ["fifo.png", "itself.png", "nothing.png"]
+    assert run_identity(find_images(tmp_path)) == run_identity(find_images(tmp_path))
+
+
+# What a run is ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of two files, as old as their names say."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in (1, 2):
+        (folder / f"{number}.png").write_text("x" * number)
+        os.utime(folder / f"{number}.png", ns=(number, number))
+    return folder
+
+
+def change_nothing(photos):
+    return photos
+
+
+def change_the_way_there(photos):
+    (photos.parent / "link").symlink_to(photos)
+    return photos.parent / "link"
+
+
+def change_the_folder(photos):
+    return photos.rename(photos.with_name("elsewhere"))
+
+
+def change_a_size(photos):
+    (photos / "1.png").write_text("xx")
+    os.utime(photos / "1.png", ns=(1, 1))
+    return photos
+
+
+def change_a_time(photos):
+    os.utime(photos / "1.png", ns=(1, 5))
+    return photos
+
+
+def change_a_file_to_a_link(photos):
+    (photos / "1.png").rename(photos.parent / "1.png")
+    (photos / "1.png").symlink_to("../1.png")
+    return photos
+
+
+@pytest.mark.parametrize(
+    ("change", "likeness"),
+    [
+        (change_nothing, "same"),
+        (change_the_way_there, "same"),
+        (change_the_folder, "files changed"),
+        (change_a_size, "files changed"),
+        (change_a_time, "files changed"),
+        (change_a_file_to_a_link, "files changed"),
+    ],
+)
+def test_a_run_is_where_its_files_are_and_their_sizes_and_times(photos, change, likeness):
+    known = {"batch_size": 2, **run_identity(find_images(photos))}
+    run = {"batch_size": 2, **run_identity(find_images(change(photos)))}
+    assert compare_runs(known, run) == likeness
+
+
+def test_ids_and_names_are_digested_as_before(photos):
+    entries = find_images(photos)
+    assert run_identity(entries)["images"] == (hashlib.sha256(b"1\t1.png\n2\t2.png\n").hexdigest())
+
+
+def test_a_run_without_files_is_of_an_earlier_version(photos):
+    run = {"batch_size": 2, **run_identity(find_images(photos))}
+    old = {"batch_size": 2, "images": run["images"]}
+    assert compare_runs(old, run) == "files unknown"
+    for other in ({**old, "batch_size": 3}, {**old, "images": ""}, {}, None, [1], "words"):
+        assert compare_runs(other, run) == "other"
+
+
+def test_files_at_a_url_are_known_by_what_the_storage_tells():
+    def identity(place, stamp):
+        return run_identity([ImageEntry(1, "a.png", place / "a.png", stamp)])["files"]
+
+    first = identity(Path("s3://bucket"), (3, 4))
+    assert identity(Path("s3://bucket"), (3, 4)) == first
+    others = [("s3://other", (3, 4)), ("s3://bucket", (3, 5)), ("s3://bucket", (None, None))]
+    assert first not in [identity(Path(place), stamp) for place, stamp in others]
