@@ -22,13 +22,21 @@ class FieldError(PromergeError):
     """A label field cannot hold the masks; the message says why and what to do."""
 
 
+def has_dataset(name: str) -> bool:
+    """Whether FiftyOne has a dataset of that name; of one that is no text it has none."""
+    try:
+        return fo.dataset_exists(name)
+    except UnicodeEncodeError:
+        return False
+
+
 def open_dataset(name: str) -> fo.Dataset:
     """The FiftyOne dataset of that name.
 
     Raises:
         PromergeError: there is none.
     """
-    if not fo.dataset_exists(name):
+    if not has_dataset(name):
         known = ", ".join(fo.list_datasets()) or "none"
         raise PromergeError(f"there is no FiftyOne dataset {name!r}; there are: {known}")
     return fo.load_dataset(name)

@@ -14,6 +14,7 @@ from fiftyone_promerge.operators.framework.checks import check_output_folder, ex
 from fiftyone_promerge.operators.framework.forms import Form
 from fiftyone_promerge.operators.framework.run_operator import RunOperator
 from fiftyone_promerge.operators.framework.running import Report
+from promerge_core.runs.outputs import check_output
 
 _KINDS = {"dataset": "A whole COCO file", "results": "The list of results that loadRes reads"}
 
@@ -47,8 +48,7 @@ class ExportCoco(RunOperator):
             required=True,
         )
         if path is not None:
-            path = form.values["path"] = expanded(path)
-            form.check("path", lambda: check_output_folder(str(Path(path).parent)))
+            _ask_file(form, expanded(path), {"dataset": ctx.dataset.name, "field": field})
         form.choice("kind", _KINDS, "dataset", label="Kind")
         return form
 
@@ -64,10 +64,24 @@ class ExportCoco(RunOperator):
         samples = ctx.target_view(require_flat=True)
         path = Path(values["path"])
         path.parent.mkdir(parents=True, exist_ok=True)
-        written = export_coco(samples, values["label_field"], path, values["kind"])
+        overwrite = values.get("overwrite", False)
+        field, kind = values["label_field"], values["kind"]
+        written = export_coco(samples, field, path, kind, overwrite=overwrite)
         return {"annotations": written, "path": str(path)}
 
     def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
         """See `RunOperator`."""
         text = f"**{result['annotations']} annotations** are in `{result['path']}`."
         outputs.md(text, name="summary")
+
+
+def _ask_file(form: Form, path: str, expected: dict[str, Any]) -> None:
+    """Checks the path of the file to write, and asks whether one that is there may be replaced."""
+    form.values["path"] = path
+    if not form.check("path", lambda: check_output_folder(str(Path(path).parent))):
+        return
+    if Path(path).exists():
+        overwrite = form.flag(
+            "overwrite", label="Overwrite", description="Replace the file that is there"
+        )
+        form.check("path", lambda: check_output(Path(path), overwrite, expected))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import rich_click as click
-from rich.console import Console
 
 from promerge_core import PromergeError
 
-console = Console()
+from .report import console
 
 
 @click.command()
@@ -18,17 +17,16 @@ def app(dataset: str, port: int, remote: bool) -> None:
     """Open the FiftyOne App on DATASET."""
     import fiftyone as fo
 
+    from fiftyone_promerge.fields import has_dataset
     from fiftyone_promerge.installation import install_plugin
 
-    if not fo.dataset_exists(dataset):
+    if not has_dataset(dataset):
         raise PromergeError(f"there is no FiftyOne dataset {dataset!r}; promerge demo makes one")
     folder = install_plugin()
     if folder is not None:
-        console.print(f"The App's operators were installed in {folder}", highlight=False)
+        console.print(f"The App's operators were installed in {folder}")
     session = fo.launch_app(fo.load_dataset(dataset), port=port, remote=remote)
-    console.print(
-        f"The App is at http://localhost:{port}; press Ctrl-C to stop it", highlight=False
-    )
+    console.print(f"The App is at http://localhost:{port}; press Ctrl-C to stop it")
     session.wait(-1)
 
 
@@ -40,4 +38,4 @@ def install_plugin_command() -> None:
 
     folder = install_plugin()
     where = f"installed in {folder}" if folder else "there already"
-    console.print(f"The plugin {NAME} is {where}; restart the App to see it", highlight=False)
+    console.print(f"The plugin {NAME} is {where}; restart the App to see it")

@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
-from rich.console import Console
 from tqdm import tqdm
 
 from promerge_core.runs.sources import is_url
 
-from .report import print_summary
-
-console = Console()
+from .datasets import old_or_new_dataset
+from .report import console, print_summary
 
 
 @click.command("export")
@@ -26,26 +24,34 @@ console = Console()
     show_default=True,
     help="A whole COCO file, or the list of results that loadRes reads.",
 )
-def export_field(source: tuple[str, ...], path: Path, kind: Any) -> None:
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace any file at PATH; without it only an earlier export of the same is replaced.",
+)
+def export_field(source: tuple[str, ...], path: Path, kind: Any, overwrite: bool) -> None:
     """Write FIELD of DATASET, or the folder or URL of SHARDS, as COCO json to PATH."""
     if len(source) > 2:
         raise click.UsageError("give a dataset and its field, or the folder of shards, and a path")
     if len(source) == 1:
-        written = _export_shards(source[0], path, kind)
+        written = _export_shards(source[0], path, kind, overwrite)
     else:
         from fiftyone_promerge.coco.exporting import export_coco
         from fiftyone_promerge.fields import open_dataset
 
-        written = export_coco(open_dataset(source[0]), source[1], path, kind)
-    console.print(f"{written} annotations written to {path}", highlight=False)
+        written = export_coco(open_dataset(source[0]), source[1], path, kind, overwrite=overwrite)
+    console.print(f"{written} annotations written to {path}")
 
 
-def _export_shards(location: str, path: Path, kind: Any) -> int:
+def _export_shards(location: str, path: Path, kind: Any, overwrite: bool) -> int:
     from promerge_core.runs.coco_json import write_coco
+    from promerge_core.runs.outputs import check_output
     from promerge_core.runs.shards import ShardFolder
 
     folder = ShardFolder(location)
-    return write_coco(path, folder.read_run()["run"], folder.rows, kind).masks
+    run = folder.read_run()["run"]
+    check_output(path, overwrite, {"run": run})
+    return write_coco(path, run, folder.rows, kind).masks
 
 
 @click.command("import")
@@ -78,17 +84,15 @@ def import_field(dataset: str, field: str, path: str, images_dir: Path | None) -
 
 
 def _import_shards(name: str, field: str, location: str, images_dir: Path | None) -> None:
-    import fiftyone as fo
-
     from fiftyone_promerge.generation.shards import import_shards
     from promerge_core.runs.shards import ShardFolder
 
     folder = ShardFolder(location)
     images = folder.read_run()["images"]
     # FiftyOne forgets a dataset that is not persistent: no half of an import stays.
-    dataset = fo.load_dataset(name) if fo.dataset_exists(name) else fo.Dataset(name)
-    with tqdm(total=images, unit="image") as bar:
-        summary, unknown = import_shards(dataset, field, folder, images_dir, bar.update)
-    dataset.persistent = True
+    with old_or_new_dataset(name, persistent=False) as dataset:
+        with tqdm(total=images, unit="image") as bar:
+            summary, unknown = import_shards(dataset, field, folder, images_dir, bar.update)
+        dataset.persistent = True
     print_summary(summary, console)
     console.print(f"{unknown} images of the shards are not in the dataset {name}")

@@ -15,6 +15,7 @@ from .demo import demo
 from .evaluate import benchmark_data, evaluate
 from .generate import generate
 from .profile import benchmark
+from .report import printable
 from .training import predict, train
 
 click.rich_click.TEXT_MARKUP = "markdown"
@@ -31,10 +32,11 @@ class PromergeGroup(click.RichGroup):
         try:
             return super().invoke(ctx)
         except PromergeError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror or error}") from error
+            what = printable(f"{where}{error.strerror or error}")
+            raise click.ClickException(what) from error
         except KeyboardInterrupt as error:
             raise click.ClickException(
                 "stopped; what was done is kept, and the same command continues from there"

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
-from rich.console import Console
 from rich.table import Table
 
 from fiftyone_promerge.benchmarks.registry import BENCHMARKS
 
-console = Console()
+from .options import check_output_file, overwrite_option
+from .report import console
+
 _OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
@@ -30,6 +31,7 @@ _OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 )
 @click.option("--json", "json_path", type=_OUTPUT, help="Write the table as JSON.")
 @click.option("--picture", type=_OUTPUT, help="Draw AP and AR beside the published numbers.")
+@overwrite_option
 def evaluate(
     dataset: str,
     fields: tuple[str, ...],
@@ -38,6 +40,7 @@ def evaluate(
     iou_type: Any,
     json_path: Path | None,
     picture: Path | None,
+    overwrite: bool,
 ) -> None:
     """COCO AP and AR of fields of DATASET, kept as runs `eval_FIELD_segm` or `eval_FIELD_bbox`.
 
@@ -48,6 +51,8 @@ def evaluate(
     from fiftyone_promerge.evaluation.run import evaluate as evaluate_field
     from fiftyone_promerge.fields import open_dataset
 
+    check_output_file(json_path, overwrite)
+    check_output_file(picture, overwrite)
     samples = open_dataset(dataset)
     benchmark = samples.info.get("benchmark")
     metrics = {

@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
-from rich.console import Console
 from tqdm import tqdm
 
 from promerge_core.options import BackboneOptions, RayOptions, RunOptions
 from promerge_core.registry import METHODS, method_config
 from promerge_core.runs.sources import ImageEntry, RunError, is_url
 
+from .datasets import Images, find_images_for_dataset, old_or_new_dataset
 from .options import declared_options, flag, is_given, method_options, method_parameters
-from .report import print_summary
+from .report import console, print_summary
 from .sources import Source, find_source
 
 if TYPE_CHECKING:
     import fiftyone as fo
 
+    from fiftyone_promerge.models.mask_model import MaskModel
     from promerge_core import RefinementConfig, Summary
 
-console = Console()
 
 # What only one of the engines takes.
 _ENGINE_FLAGS = {
@@ -82,8 +82,6 @@ def generate(context: click.Context, source: str, output: str | None, **flags: A
     else:
         summary = _generate_dataset(found, output, flags, config)
     print_summary(summary, console)
-    if summary.skipped and not summary.images:
-        raise RunError(f"none of the {len(summary.skipped)} images could be read")
 
 
 def _check_engine(context: click.Context) -> None:
@@ -118,7 +116,9 @@ def _generate_shards(
     )
     with tqdm(total=len(source.entries), unit="image") as bar:
         summary = run.run(ray.concurrency, ray.num_gpus, options.overwrite, bar.update)
-    console.print(f"Shards are in {output}", highlight=False)
+    console.print(f"Shards are in {output}")
+    if summary.skipped and not summary.images:
+        raise RunError(f"none of the {len(summary.skipped)} images could be read")
     return summary
 
 
@@ -148,11 +148,11 @@ def _generate_json(
     if options.overwrite:
         run.discard()
     if run.is_complete():
-        console.print(f"{output} is complete already; --overwrite makes it again", highlight=False)
+        console.print(f"{output} is complete already; --overwrite makes it again")
         return run.read_summary()
     with tqdm(total=len(entries), unit="image") as bar:
         summary = run.run(options.num_workers, bar.update)
-    console.print(f"Masks are in {output}", highlight=False)
+    console.print(f"Masks are in {output}")
     return summary
 
 
@@ -165,47 +165,65 @@ def _generate_dataset(
 ) -> Summary:
     from fiftyone_promerge.coco.exporting import export_coco
     from fiftyone_promerge.fields import check_field_name
-    from fiftyone_promerge.generation.generate import generate_masks
     from fiftyone_promerge.models.promerge import load_model
+    from promerge_core.runs.outputs import check_output
 
     name, field = flags["dataset"] or source.name, flags["field"] or flags["method"]
     check_field_name(field)
     chosen, options = BackboneOptions.pick(flags), RunOptions.pick(flags)
+    if output is not None:
+        check_output(Path(output), options.overwrite, {"dataset": name, "field": field})
+    images = None if source.entries is None else find_images_for_dataset(source.entries)
     model = load_model(method=flags["method"], **chosen.to_dict(), **config.to_dict())
-    dataset = _dataset(name, source.entries, is_default=flags["dataset"] is None)
-    summary = generate_masks(
-        dataset, model, field, masks_dir=flags["masks_dir"], **options.to_dict()
-    )
-    already = len(dataset) - summary.images - len(summary.skipped)
-    if already:
-        console.print(f"{already} images had masks already; --overwrite makes them again")
+    with old_or_new_dataset(name, field) as dataset:
+        if images is not None:
+            _add_images(dataset, field, images, is_default=flags["dataset"] is None)
+        summary = _fill(dataset, field, model, flags["masks_dir"], options)
+    if images is not None:
+        summary.skipped = images.skipped + summary.skipped
     console.print(f"Masks are in the field {field} of the FiftyOne dataset {name}")
     if output is not None:
-        export_coco(dataset.exists(field), field, output)
-        console.print(f"and in {output}", highlight=False)
+        export_coco(dataset.exists(field), field, output, overwrite=options.overwrite)
+        console.print(f"and in {output}")
     return summary
 
 
-def _dataset(name: str, entries: list[ImageEntry] | None, is_default: bool) -> fo.Dataset:
-    """The dataset of that name, with a sample for each entry."""
+def _add_images(dataset: fo.Dataset, field: str, images: Images, is_default: bool) -> None:
+    """Adds a sample for each image that the dataset does not have yet."""
     import fiftyone as fo
 
-    if fo.dataset_exists(name):
-        dataset = fo.load_dataset(name)
-    else:
-        dataset = fo.Dataset(name, persistent=True)
-    if entries is None:
-        return dataset
-    wanted = {str(entry.path.resolve()): entry.id for entry in entries}
+    from fiftyone_promerge.fields import check_images, check_label_field
+    from fiftyone_promerge.provenance import check_made_here
+
+    check_images(dataset)
+    check_label_field(dataset, field)
+    check_made_here(dataset, field)
     present = set(dataset.values("filepath"))
-    if is_default and not present <= set(wanted):
+    if is_default and not present <= set(images.ids):
         raise RunError(
-            f"there is a FiftyOne dataset {name!r} already, with other images; "
+            f"there is a FiftyOne dataset {dataset.name!r} already, with other images; "
             f"name the one to write to with --dataset"
         )
     dataset.add_samples(
         fo.Sample(filepath=path, coco_id=number)
-        for path, number in wanted.items()
+        for path, number in images.ids.items()
         if path not in present
     )
-    return dataset
+
+
+def _fill(
+    dataset: fo.Dataset, field: str, model: MaskModel, masks_dir: Path | None, options: RunOptions
+) -> Summary:
+    """Makes the masks; RunError where not one image can be read."""
+    from fiftyone_promerge.generation.generate import generate_masks
+
+    summary = generate_masks(dataset, model, field, masks_dir=masks_dir, **options.to_dict())
+    already = len(dataset) - summary.images - len(summary.skipped)
+    if summary.skipped and not summary.images and not already:
+        raise RunError(
+            f"none of the {len(summary.skipped)} images could be read; "
+            f"the first: {summary.skipped[0].why}"
+        )
+    if already:
+        console.print(f"{already} images had masks already; --overwrite makes them again")
+    return summary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import rich_click as click
@@ -10,6 +11,7 @@ from click.core import ParameterSource
 
 from promerge_core.parameters import Config, Parameter
 from promerge_core.registry import METHODS
+from promerge_core.runs.sources import RunError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -72,6 +74,30 @@ def method_parameters(context: click.Context) -> dict[str, Any]:
         if is_given(context, name):
             raise click.UsageError(f"{flag(name)} is no parameter of the method {chosen}")
     return {name: context.params[name] for name in own if is_given(context, name)}
+
+
+def overwrite_option(command: Command) -> Command:
+    """Adds `--overwrite` for the files that a command writes, see `check_output_file`."""
+    return click.option("--overwrite", is_flag=True, help="Replace files that are there.")(command)
+
+
+def check_output_file(path: Path | None, overwrite: bool, *, makes_folder: bool = False) -> None:
+    """Makes sure, before any work, that a file of results can be written.
+
+    Args:
+        path: the file; None where none was asked for.
+        overwrite: whether one that is there may be replaced.
+        makes_folder: whether its folder is made where it is not there, as for pictures.
+
+    Raises:
+        RunError: its folder is not there, or the file is there already.
+    """
+    if path is None:
+        return
+    if not makes_folder and not path.absolute().parent.is_dir():
+        raise RunError(f"there is no folder {path.absolute().parent} to write {path.name} into")
+    if path.exists() and not overwrite:
+        raise RunError(f"{path} exists already; choose another file, or add --overwrite")
 
 
 def is_given(context: click.Context, name: str) -> bool:

@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
-from rich.console import Console
 
 from promerge_core.options import BackboneOptions, RunOptions
 
-from .options import declared_options
-from .report import print_profile
-
-console = Console()
+from .options import check_output_file, declared_options, overwrite_option
+from .report import console, print_profile
 
 
 @click.command()
@@ -35,7 +32,10 @@ console = Console()
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the figures there too.",
 )
-def benchmark(repeats: int, peers: bool, json_path: Path | None, **flags: Any) -> None:
+@overwrite_option
+def benchmark(
+    repeats: int, peers: bool, json_path: Path | None, overwrite: bool, **flags: Any
+) -> None:
     """Measure seconds per image of each stage and of the whole, and peak memory.
 
     Without --weights the backbone's weights are random: they do not change its speed. The stages
@@ -46,6 +46,7 @@ def benchmark(repeats: int, peers: bool, json_path: Path | None, **flags: Any) -
     from promerge_core import open_image
     from promerge_core.profile.run import run_profile
 
+    check_output_file(json_path, overwrite)
     photos = [open_image(path) for path in demo_photos()]
     figures = run_profile(photos, **flags, repeats=repeats, peers=peers)
     figures["fiftyone"] = measure_fiftyone()

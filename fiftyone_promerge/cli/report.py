@@ -1,4 +1,4 @@
-"""What commands print: what a run did, and how fast it is."""
+"""What commands print, and how: what comes from outside stands there as it is."""
 
 from __future__ import annotations
 
@@ -7,15 +7,42 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from promerge_core import Summary
 
-_SHOWN_SKIPPED = 20
+
+class PlainConsole(Console):
+    """Takes nothing in a text for markup or emoji: file names may look like `[/bold]` or `:a:`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """See `rich.console.Console.render_str`; every text is printed by way of it."""
+        return super().render_str(printable(text), **options)
+
+
+def printable(text: str) -> str:
+    """A text that every terminal can print.
+
+    Control characters and bytes that are not UTF-8, which file names may have, become escapes, as
+    in Python's source; line breaks stay.
+    """
+    return "".join(one if one.isprintable() or one == "\n" else _escaped(one) for one in text)
+
+
+def _escaped(character: str) -> str:
+    # Python holds a byte that is no UTF-8 as a lone surrogate.
+    return ascii(character)[1:-1]
+
+
+console = PlainConsole()
 
 
 def print_summary(summary: Summary, console: Console) -> None:
-    """Prints images, masks, why images have none, skipped images and seconds per stage.
+    """Prints images, masks, why images have none, skipped images by reason, seconds per stage.
 
     Args:
         summary: what a run did.
@@ -37,10 +64,10 @@ def print_summary(summary: Summary, console: Console) -> None:
         each = f"{seconds / max(summary.images, 1):.3f} s per image"
         table.add_row(stage, f"{seconds:.1f} s", each)
     console.print(table)
-    for image in summary.skipped[:_SHOWN_SKIPPED]:
-        console.print(f"skipped: {image.why}", style="yellow", highlight=False)
-    if len(summary.skipped) > _SHOWN_SKIPPED:
-        console.print(f"... and {len(summary.skipped) - _SHOWN_SKIPPED} more", style="yellow")
+    for kind in summary.skipped_kinds():
+        number = len(kind.images)
+        why = f"{number} images: {kind.reason}: {kind.names}" if number > 1 else kind.images[0].why
+        console.print(Text(printable(f"skipped: {why}")), style="yellow")
 
 
 def print_profile(figures: dict[str, Any], console: Console) -> None:
@@ -61,7 +88,7 @@ def print_profile(figures: dict[str, Any], console: Console) -> None:
         table.add_row(row["stage"], f"{row['median_s']:.4f}", f"{row['min_s']:.4f}")
     console.print(table)
     for line in _profile_lines(figures):
-        console.print(line, highlight=False)
+        console.print(line)
 
 
 def _profile_lines(figures: dict[str, Any]) -> Iterator[str]:

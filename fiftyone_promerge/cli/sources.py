@@ -61,9 +61,9 @@ def find_source(source: str, images_dir: Path | None) -> Source:
         return Source([ImageEntry(1, path.name, path)], str(path.parent), path.stem)
     if glob.has_magic(source):
         return _glob_source(source)
-    import fiftyone as fo
+    from fiftyone_promerge.fields import has_dataset
 
-    if not fo.dataset_exists(source):
+    if not has_dataset(source):
         raise RunError(f"there is no folder, file, glob match or FiftyOne dataset {source!r}")
     return Source(None, "", source)
 

@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
-from rich.console import Console
 from tqdm import tqdm
 
 from fiftyone_promerge.training.options import TrainingOptions
 from promerge_core.options import DeviceOptions, RunOptions
 
 from .options import declared_options
-from .report import print_summary
-
-console = Console()
+from .report import console, print_summary
 
 
 @click.command()
@@ -61,7 +58,7 @@ def train(dataset: str, field: str, output_dir: Path, **flags: Any) -> None:
         f"The detector is {checkpoint}; to put its masks into a field:",
         f"    promerge predict {dataset} --checkpoint {checkpoint}",
     ):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 class _Interruptible:

@@ -17,6 +17,7 @@ from fiftyone_promerge.fiftyone_internals import root_dataset
 from fiftyone_promerge.provenance import recorded_run
 from promerge_core.errors import CocoError
 from promerge_core.runs.coco_json import CATEGORY, Kind, write_json
+from promerge_core.runs.outputs import check_output
 
 from .annotations import (
     IMAGE_ID_FIELD,
@@ -34,6 +35,8 @@ def export_coco(
     field: str,
     path: str | os.PathLike[str],
     kind: Kind = "dataset",
+    *,
+    overwrite: bool = False,
 ) -> int:
     """Writes a field as COCO json that pycocotools, detectron2 and CutLER's tools read.
 
@@ -46,10 +49,12 @@ def export_coco(
     Args:
         samples: a dataset or view of images.
         field: a field of `fo.Detections`.
-        path: the file to write; if anything fails, it stays as it was.
+        path: the file to write; if anything fails, it stays as it was. One that is there already
+            is replaced only if it is an earlier export of the same field with masks made here.
         kind: `dataset` writes images, annotations and the one category, for training and looking;
             `results` writes the list that `COCO.loadRes` takes. Results with a mask have no
             `bbox`, since `loadRes` would take the box's area for the mask's.
+        overwrite: whether any file that is there may be replaced.
 
     Returns:
         the number of annotations written.
@@ -57,6 +62,7 @@ def export_coco(
     Raises:
         CocoError: the field is not one of detections, the size of an image with labels is
             unknown, or a label has a number that JSON does not have (NaN, infinity).
+        RunError: the file cannot be written, or may not be replaced.
 
     Examples:
         >>> import fiftyone_promerge as fop
@@ -67,9 +73,10 @@ def export_coco(
         5
     """
     check_detections_field(samples, field)
+    info: dict[str, Any] = {"dataset": root_dataset(samples).name, "field": field}
+    check_output(Path(path), overwrite, info)
     compute_sizes(samples)
     image_ids = _image_ids(samples)
-    info: dict[str, Any] = {"dataset": root_dataset(samples).name, "field": field}
     run = recorded_run(samples, field)
     if run is not None:
         info["run"] = run

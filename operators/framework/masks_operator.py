@@ -88,7 +88,8 @@ class MasksOperator(RunOperator):
             columns = {"images": "Images", "reason": "Why they have no masks"}
             table(outputs, "without", columns, "Images without masks")
         if result["skipped"]:
-            table(outputs, "skipped", {"path": "Image", "reason": "Why"}, "Images skipped")
+            columns = {"images": "Images", "reason": "Why they were skipped", "path": "The first"}
+            table(outputs, "skipped", columns, "Images skipped")
 
 
 def ask_label_field(form: Form, samples: foc.SampleCollection, default: str) -> None:
@@ -139,7 +140,14 @@ def _counts(summary: Summary) -> dict[str, Any]:
             for reason, count in summary.reasons.most_common()
         ],
         "skipped_count": len(summary.skipped),
-        "skipped": [image._asdict() for image in summary.skipped[:20]],
+        "skipped": [
+            {
+                "images": str(len(kind.images)),
+                "reason": kind.reason,
+                "path": kind.names if len(kind.images) > 1 else kind.images[0].path,
+            }
+            for kind in summary.skipped_kinds()
+        ],
     }
 
 

@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from typing import Any
+from collections import Counter, defaultdict
+from pathlib import PurePath
+from typing import Any, NamedTuple
 
 from promerge_core.generator import ImageMasks
 from promerge_core.images import SkippedImage
 from promerge_core.stages.pipeline import NoMasks
+
+_NAMED = 3
+
+
+class SkippedKind(NamedTuple):
+    """The images that a run skipped for one kind of reason.
+
+    Attributes:
+        reason: the kind, as "not an image".
+        images: the images, each with the whole reason.
+    """
+
+    reason: str
+    images: list[SkippedImage]
+
+    @property
+    def names(self) -> str:
+        """The names of the first images without their folders, and how many others there are."""
+        names = ", ".join(PurePath(image.path).name for image in self.images[:_NAMED])
+        others = len(self.images) - _NAMED
+        return f"{names} and {others} more" if others > 0 else names
 
 
 @dataclasses.dataclass
@@ -48,6 +70,16 @@ class Summary:
     def skip(self, image: SkippedImage) -> None:
         """Counts one image that could not be read."""
         self.skipped.append(image)
+
+    def skipped_kinds(self) -> list[SkippedKind]:
+        """The skipped images by kind of reason, the most frequent first."""
+        kinds = defaultdict(list)
+        for image in self.skipped:
+            reason = image.why.rpartition(f"{PurePath(image.path).name}: ")[2]
+            # What follows a colon differs from image to image, as the place of the damage.
+            kinds[reason.partition(": ")[0]].append(image)
+        by_count = sorted(kinds.items(), key=lambda kind: -len(kind[1]))
+        return [SkippedKind(*kind) for kind in by_count]
 
     def merge(self, other: Summary) -> None:
         """Adds the counts of another run."""

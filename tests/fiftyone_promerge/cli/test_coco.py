@@ -40,3 +40,30 @@ def test_import_of_a_json_needs_its_dataset(promerge, annotations: Path, databas
     result = promerge("import", "nothing", "field", annotations)
     assert result.exit_code == 1
     assert "there is no FiftyOne dataset 'nothing'" in promerge.message(result)
+
+
+def test_export_replaces_no_file_unasked(promerge, photos: Path, annotations: Path, dataset_name):
+    promerge("generate", photos, "--dataset", dataset_name, *promerge.FAST)
+    before = annotations.read_bytes()
+    command = ["export", dataset_name, "promerge", annotations]
+    result = promerge(*command)
+    assert result.exit_code == 1
+    assert "no run of fiftyone-promerge wrote it" in promerge.message(result)
+    assert annotations.read_bytes() == before
+    assert promerge(*command, "--overwrite").exit_code == 0
+    assert promerge(*command).exit_code == 0
+
+
+def test_an_import_of_shards_that_fails_leaves_no_dataset(
+    promerge, tmp_path: Path, dataset_name: str
+):
+    import fiftyone as fo
+
+    from promerge_core.runs.shards import ShardFolder
+
+    run = {"method": "promerge", "backbone": "embedded", "weights": None, "parameters": {}}
+    ShardFolder(str(tmp_path)).begin({**run, "shard_size": 2}, str(tmp_path / "gone"), 2)
+    result = promerge("import", dataset_name, "promerge", tmp_path)
+    assert result.exit_code == 1
+    assert "there is no folder" in promerge.message(result)
+    assert not fo.dataset_exists(dataset_name)

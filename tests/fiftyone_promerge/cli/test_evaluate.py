@@ -48,3 +48,23 @@ def test_a_command_on_no_dataset_says_which_there_are(promerge, database):
     result = promerge("evaluate", "nothing", "--fields", "a")
     assert result.exit_code == 1
     assert "there is no FiftyOne dataset 'nothing'" in promerge.message(result)
+
+
+def test_a_file_of_results_is_checked_before_the_work(promerge, tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    gone = tmp_path / "no" / "such"
+    evaluate = ["evaluate", "no-such-dataset", "--fields", "a"]
+    for command, said in [
+        ([*evaluate, "--json", mine], "exists already"),
+        ([*evaluate, "--picture", mine], "exists already"),
+        ([*evaluate, "--json", gone], "there is no folder"),
+        ([*evaluate, "--picture", gone], "there is no folder"),
+        (["benchmark", "--json", mine], "exists already"),
+        (["benchmark", "--json", gone], "there is no folder"),
+        (["demo", "--picture", mine], "exists already"),
+    ]:
+        result = promerge(*command)
+        assert result.exit_code == 1
+        assert said in promerge.message(result)
+    assert mine.read_text() == "mine"

@@ -72,3 +72,31 @@ def test_a_broken_image_is_listed_and_the_rest_done(promerge, photos: Path, tmp_
     assert result.exit_code == 0
     assert "2.png: not an image" in promerge.message(result)
     assert len(COCO(str(tmp_path / "masks.json")).imgs) == 4
+
+
+def test_an_output_that_cannot_be_written_is_said_before_the_work(
+    promerge, photos: Path, tmp_path: Path, dataset_name: str
+):
+    import fiftyone as fo
+
+    annotations = tmp_path / "annotations.json"
+    annotations.write_text('{"images": [], "annotations": [], "categories": []}')
+    text = tmp_path / "notes.txt"
+    text.write_text("mine")
+    before = {path: path.read_bytes() for path in (annotations, text)}
+    command = ["generate", photos, "--dataset", dataset_name, *promerge.FAST, "--output"]
+    for output, said in [
+        (tmp_path / "no" / "such.json", "there is no folder"),
+        (tmp_path, "is a folder"),
+        (annotations, "no run of fiftyone-promerge wrote it"),
+        (text, "no run of fiftyone-promerge wrote it"),
+    ]:
+        result = promerge(*command, output)
+        assert result.exit_code == 1
+        assert said in promerge.message(result)
+        assert not fo.dataset_exists(dataset_name)
+    assert {path: path.read_bytes() for path in before} == before
+    assert promerge(*command, annotations, "--overwrite").exit_code == 0
+    assert COCO(str(annotations)).anns
+    # It is ours now.
+    assert promerge(*command, annotations).exit_code == 0

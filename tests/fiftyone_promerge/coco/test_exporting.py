@@ -10,6 +10,8 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from promerge_core.runs.sources import RunError
+
 WIDTH, HEIGHT = 37, 23
 
 
@@ -96,7 +98,7 @@ def test_an_export_that_fails_leaves_an_old_file_as_it_was(photos_without_sizes,
     out = tmp_path / "out.json"
     out.write_text("old")
     with pytest.raises(ValueError, match=r"The size of .*2\.png is unknown"):
-        export_coco(photos_without_sizes, "found", out)
+        export_coco(photos_without_sizes, "found", out, overwrite=True)
     assert out.read_text() == "old"
     assert not list(tmp_path.glob("*.draft"))
 
@@ -145,7 +147,7 @@ def test_a_dataset_says_what_made_its_masks(dataset, small_model, tmp_path):
         "batch_size": 3,
     }
     dataset.clone_sample_field("masks", "copy")
-    export_coco(dataset, "copy", tmp_path / "out.json")
+    export_coco(dataset, "copy", tmp_path / "out.json", overwrite=True)
     assert "run" not in CocoFile(tmp_path / "out.json").info()
 
 
@@ -159,3 +161,30 @@ def test_results_without_masks_keep_their_boxes(image_7, results_file, tmp_path)
     written = json.loads((tmp_path / "out.json").read_text())
     assert [r["bbox"] for r in written] == boxes
     assert [r["score"] for r in written] == [0.25, 0.25]
+
+
+def test_a_file_of_someone_else_is_not_replaced(photos_without_sizes, tmp_path):
+    from fiftyone_promerge import export_coco
+
+    path = tmp_path / "mine.json"
+    path.write_text('{"images": [], "annotations": []}')
+    before = path.read_bytes()
+    with pytest.raises(RunError, match="no run of fiftyone-promerge wrote it"):
+        export_coco(photos_without_sizes, "found", path)
+    assert path.read_bytes() == before
+    assert export_coco(photos_without_sizes, "found", path, overwrite=True) == 2
+    with pytest.raises(RunError, match="there is no folder"):
+        export_coco(photos_without_sizes, "found", tmp_path / "no" / "such.json")
+
+
+def test_an_earlier_export_of_the_same_masks_is_replaced(dataset, small_model, tmp_path):
+    from fiftyone_promerge import export_coco
+
+    path = tmp_path / "masks.json"
+    for field in ("one", "two"):
+        dataset.apply_model(small_model, label_field=field, num_workers=0)
+    export_coco(dataset.limit(2), "one", path)
+    assert export_coco(dataset, "one", path) == dataset.count("one.detections")
+    with pytest.raises(RunError, match="another run wrote it"):
+        export_coco(dataset, "two", path)
+    export_coco(dataset, "two", path, overwrite=True)

@@ -60,4 +60,5 @@ def test_the_outcome_says_which_images_were_skipped_and_which_have_no_masks(app,
     assert sum(int(row["images"]) for row in result["without"]) >= 1
     shown = app.shown(invoked)
     assert {"summary", "without", "skipped"} <= set(shown)
+    assert result["skipped"] == [{"images": "1", "reason": "not an image", "path": str(broken)}]
     assert "1 images could not be read" in shown["summary"]["default"]

@@ -28,3 +28,15 @@ def test_counts_of_two_runs_add_up():
     assert (total.images, total.masks, total.reasons["no_proposals"]) == (4, 6, 2)
     assert [image.path for image in total.skipped] == ["a.png", "a.png"]
     assert total.seconds == {"backbone": 3.5}
+
+
+def test_skipped_images_are_told_apart_by_the_kind_of_reason():
+    summary = Summary()
+    summary.skip(SkippedImage("b: c.png", "/a/b: c.png: broken image: 12 bytes are missing"))
+    summary.skip(SkippedImage("d.png", "d.png: not an image"))
+    for number in range(5):
+        summary.skip(SkippedImage(f"e/{number}.png", f"/a/e/{number}.png: broken image: {number}"))
+    first, second = summary.skipped_kinds()
+    assert (first.reason, len(first.images)) == ("broken image", 6)
+    assert first.names == "b: c.png, 0.png, 1.png and 3 more"
+    assert (second.reason, second.names) == ("not an image", "d.png")
