@@ -77,7 +77,7 @@ def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
     """
     kind = _kind(path) if content is None else None
     if kind not in (None, "a folder"):
-        raise ImageError(f"{path}: {kind}, not an image file")
+        raise ImageError(f"{path}: {kind}, not an image")
     try:
         # Photos of 12000 x 12000 pixels are large, not malicious; PIL still refuses twice that.
         with warnings.catch_warnings():

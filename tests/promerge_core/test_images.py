@@ -281,7 +281,7 @@ def test_what_is_no_regular_file_is_never_opened(tmp_path):
         for kind, article in (("fifo", "a FIFO"), ("socket", "a socket"), ("device", "a device")):
             with pytest.raises(ImageError) as error:
                 open_image(tmp_path / f"{kind}.jpg")
-            assert str(error.value) == f"{tmp_path}/{kind}.jpg: {article}, not an image file"
+            assert str(error.value) == f"{tmp_path}/{kind}.jpg: {article}, not an image"
 
 
 def test_a_link_to_an_image_is_that_image_and_a_link_to_itself_is_none(tmp_path):
