@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import rich_click as click
+from pymongo.errors import PyMongoError
 
 from promerge_core import PromergeError
 
@@ -37,6 +38,12 @@ class PromergeGroup(click.RichGroup):
             where = f"{error.filename}: " if error.filename else ""
             what = printable(f"{where}{error.strerror or error}")
             raise click.ClickException(what) from error
+        except PyMongoError as error:
+            why = printable(str(error).split(" (configured")[0])
+            raise click.ClickException(
+                f"the database server failed or is gone: {why}; what was done is kept, and the "
+                f"same command continues from there"
+            ) from error
         except KeyboardInterrupt as error:
             raise click.ClickException(
                 "stopped; what was done is kept, and the same command continues from there"

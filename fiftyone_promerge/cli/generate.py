@@ -215,10 +215,11 @@ def _fill(
     dataset: fo.Dataset, field: str, model: MaskModel, masks_dir: Path | None, options: RunOptions
 ) -> Summary:
     """Makes the masks; RunError where not one image can be read."""
+    from fiftyone_promerge.fields import count_samples
     from fiftyone_promerge.generation.generate import generate_masks
 
     summary = generate_masks(dataset, model, field, masks_dir=masks_dir, **options.to_dict())
-    already = len(dataset) - summary.images - len(summary.skipped)
+    already = count_samples(dataset) - summary.images - len(summary.skipped)
     if summary.skipped and not summary.images and not already:
         raise RunError(
             f"none of the {len(summary.skipped)} images could be read; "

@@ -12,7 +12,7 @@ from typing import Any
 import fiftyone.core.collections as foc
 import numpy as np
 
-from fiftyone_promerge.fields import check_detections_field
+from fiftyone_promerge.fields import check_detections_field, count_samples
 from fiftyone_promerge.fiftyone_internals import root_dataset
 from fiftyone_promerge.provenance import recorded_run
 from promerge_core.errors import CocoError
@@ -135,7 +135,7 @@ def _image_ids(samples: foc.SampleCollection) -> list[int]:
         if None in ids:
             raise CocoError(f"{ids.count(None)} samples have no '{IMAGE_ID_FIELD}', others have")
         return ids
-    return list(range(1, len(samples) + 1))
+    return list(range(1, count_samples(samples) + 1))
 
 
 def _images(samples: foc.SampleCollection, image_ids: list[int]) -> Iterator[dict[str, Any]]:

@@ -13,6 +13,7 @@ from fiftyone.operators import types
 from fiftyone_promerge.fields import (
     check_images,
     check_label_field,
+    count_samples,
     detections_fields,
     written_samples,
 )
@@ -67,7 +68,7 @@ class MasksOperator(RunOperator):
         )
         return {
             "label_field": values["label_field"],
-            "left_alone": len(samples) - summary.images - len(summary.skipped),
+            "left_alone": count_samples(samples) - summary.images - len(summary.skipped),
             "seconds": round(time.perf_counter() - start, 1),
             **_counts(summary),
         }
