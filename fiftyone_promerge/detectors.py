@@ -28,7 +28,7 @@ from fiftyone_promerge.training import (
 from promerge_core import Summary
 from promerge_core.parameters import takes
 
-from .fields import FieldError, check_detections_field, check_label_field
+from .fields import FieldError, check_detections_field, check_label_field, count_samples
 from .fiftyone_internals import ApplyModelCall, root_dataset
 from .labels import masks_to_detections
 from .provenance import package_version, record_run, recorded_run
@@ -91,7 +91,7 @@ def train_detector(
     compute_sizes(samples)
     dataset = root_dataset(samples)
     _check_round_fields(dataset, label_field, options, output_dir)
-    source = {"dataset": dataset.name, "field": label_field, "images": len(samples)}
+    source = {"dataset": dataset.name, "field": label_field, "images": count_samples(samples)}
     _record(dataset, label_field, source, options, output_dir, checkpoint=None)
     try:
         checkpoint = run(view_records(samples, label_field), source=source)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable
 
 import fiftyone as fo
+import fiftyone.core.aggregations as foa
 import fiftyone.core.collections as foc
 import fiftyone.core.fields as fof
 import fiftyone.core.media as fomm
@@ -39,6 +40,15 @@ def open_dataset(name: str) -> fo.Dataset:
         known = ", ".join(fo.list_datasets()) or "none"
         raise PromergeError(f"there is no FiftyOne dataset {name!r}; there are: {known}")
     return fo.load_dataset(name)
+
+
+def count_samples(samples: foc.SampleCollection) -> int:
+    """How many samples there are; `len` of a dataset is an estimate.
+
+    MongoDB's estimate can be wrong for good after its server was killed, and samples beyond it
+    would be left out without a word.
+    """
+    return int(samples.aggregate(foa.Count()))
 
 
 def detections_fields(samples: foc.SampleCollection) -> list[str]:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from .errors import PromergeError
+from .files import irregular_kind
+
+HEIF_SUFFIXES = {".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif"}
+"""Of files that not every Pillow reads; the extra `heif` installs what does."""
+
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+_AVIF_BRANDS = {b"avif", b"avis"}
+_POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
 
 
 class ImageError(PromergeError):
@@ -46,6 +55,8 @@ class SkippedImage(NamedTuple):
 def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
     """Reads an image file as it is shown: EXIF orientation applied, 8-bit RGB.
 
+    Of several frames it is the first. PostScript, being a program, is not an image.
+
     Args:
         path: the file.
         content: its bytes, where they have been read already.
@@ -54,7 +65,7 @@ def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
         the image in mode RGB.
 
     Raises:
-        ImageError: the file is missing, broken or no image.
+        ImageError: the file is missing, broken or no image, or no regular file.
 
     Examples:
         >>> from PIL import Image
@@ -64,21 +75,67 @@ def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
         >>> image.mode, image.size
         ('RGB', (640, 480))
     """
+    kind = _kind(path) if content is None else None
+    if kind not in (None, "a folder"):
+        raise ImageError(f"{path}: {kind}, not an image")
     try:
         # Photos of 12000 x 12000 pixels are large, not malicious; PIL still refuses twice that.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path if content is None else io.BytesIO(content)) as image:
+            file = path if content is None else io.BytesIO(content)
+            with Image.open(file, formats=_formats()) as image:
                 return to_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
+    except PermissionError as error:
+        raise ImageError(f"{path}: may not be read; check its permissions") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: not an image") from error
+        raise ImageError(f"{path}: {_why_unidentified(path, content)}") from error
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: too large: {error}") from error
     except Exception as error:
         # PIL's decoders raise errors of any type when a file is damaged.
         raise ImageError(f"{path}: broken image: {error}") from error
+
+
+def _kind(path: str | Path) -> str | None:
+    """What stands at a path in place of a regular file; opening a FIFO would wait for ever."""
+    try:
+        return irregular_kind(Path(path))
+    except (OSError, ValueError):
+        return None  # PIL meets the same when it opens the path, and its error is reported
+
+
+def _formats() -> list[str]:
+    """The formats that are read: all but PostScript, which Pillow has Ghostscript execute."""
+    Image.preinit()
+    Image.init()
+    _reads_heif()
+    return [name for name in Image.ID if name != "EPS"]
+
+
+@functools.cache
+def _reads_heif() -> bool:
+    """Whether HEIC can be read, as Pillow does where pillow-heif is installed."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
+
+
+def _why_unidentified(path: str | Path, content: bytes | None) -> str:
+    if content is None:
+        with Path(path).open("rb") as file:
+            content = file.read(12)
+    if content.startswith(_POSTSCRIPT):
+        return "PostScript is a program, which is never executed; save it as PNG"
+    brand = content[8:12] if content[4:8] == b"ftyp" else b""
+    lacks_heif = brand in _HEIF_BRANDS and not _reads_heif()
+    if lacks_heif or (brand in _AVIF_BRANDS and not features.check("avif")):
+        return "HEIC and AVIF need another package: pip install 'fiftyone-promerge[heif]'"
+    return "not an image"
 
 
 def to_rgb(image: Image.Image | np.ndarray) -> Image.Image:

@@ -26,7 +26,8 @@ from promerge_core import ImageError, PreparedImage, ProMergeConfig, open_image
 from promerge_core.options import BackboneOptions
 from promerge_core.runs.coco_json import skipped_row
 from promerge_core.runs.ray_run import GeneratorSettings
-from promerge_core.runs.shards import ShardFolder, shard_row
+from promerge_core.runs.shard_rows import shard_row
+from promerge_core.runs.shards import ShardFolder
 from promerge_core.runs.sources import find_images
 
 CONFIG = ProMergeConfig(image_size=128, seed_stride=2)

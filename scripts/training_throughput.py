@@ -81,6 +81,7 @@ def main() -> None:
             detector=None,
             source=settings.source,
             num_workers=options.workers,
+            patience=None,
             report=lambda done, metrics: None,
             stop=lambda: False,
         )

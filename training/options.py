@@ -43,6 +43,13 @@ class TrainingOptions(Config):
     rounds: int | None = parameter(
         None, "Rounds of the recipe to do; by default all", type=int, low=1, decides=False
     )
+    patience: int | None = parameter(
+        None,
+        "End a round after this many validations without a better AP; by default never",
+        type=int,
+        low=1,
+        decides=False,
+    )
     batch_size: int | None = parameter(
         None,
         "Images in a step, on all devices; by default 2 per device",

@@ -16,7 +16,8 @@ import fiftyone as fo
 import fiftyone.zoo as foz
 
 from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD, ImageSize
-from fiftyone_promerge.coco.importing import LabelWriter, UniqueIds, annotation_to_detection
+from fiftyone_promerge.coco.importing import LabelWriter, annotation_to_detection
+from fiftyone_promerge.coco.validation import UniqueIds, check_image, named_annotations, shown
 from promerge_core.errors import CocoError, PromergeError
 from promerge_core.runs.coco_file import CocoFile
 
@@ -140,19 +141,19 @@ def _fill(dataset: fo.Dataset, name: str, folder: Path, source: _Annotations) ->
             missing[0],
         )
     categories = source.categories()
-    ids = UniqueIds(f"Annotations of {source.path}")
     with LabelWriter(dataset, GT_FIELD) as writer:
-        for annotation in source.annotations():
-            ids.add(annotation["id"])
+        for what, annotation in named_annotations(source.annotations(), source.path):
             target = targets.get(annotation["image_id"])
             if target is None:
                 continue
             sample_id, size = target
-            detection = annotation_to_detection(annotation, size)
+            detection = annotation_to_detection(annotation, size, what)
             if categories:
-                detection["category"] = categories[annotation["category_id"]]
+                category = annotation.get("category_id")
+                if category not in categories:
+                    raise CocoError(f"{what} has a category_id that no category has: {category}")
+                detection["category"] = categories[category]
             writer.add(sample_id, detection)
-    ids.check()
     dataset.reload()
 
 
@@ -169,6 +170,7 @@ def _add_images(
     def samples() -> Iterator[fo.Sample]:
         for image in source.images():
             ids.add(image["id"])
+            check_image(image, source.path)
             file_name = _safe_name(image, source.path)
             path = _find(folders, file_name)
             text = file_name.encode(errors="backslashreplace").decode()
@@ -193,9 +195,13 @@ def _safe_name(image: dict[str, Any], path: Path) -> str:
     """The image's relative path, which must not lead out of the folder of images."""
     # LVIS has no file names, but its URLs end in COCO's.
     name = image.get("file_name") or str(image.get("coco_url", "")).rpartition("/")[2]
+    if not isinstance(name, str):
+        raise CocoError(f"{path}: image {image['id']} has the file_name {shown(name)}: no text")
     normal = Path(os.path.normpath(name))
-    if not name or normal.is_absolute() or normal.parts[0] == os.pardir:
-        raise CocoError(f"{path}: image {image['id']} has the path {name!r} outside images_dir")
+    if not name or normal.is_absolute() or normal.parts[:1] in ((), (os.pardir,)):
+        raise CocoError(
+            f"{path}: image {image['id']} has the path {shown(name)} outside images_dir"
+        )
     return str(normal)
 
 
@@ -203,4 +209,5 @@ def _find(folders: list[Path], file_name: str) -> Path | None:
     """The first place where the image is, under its path or its bare name."""
     base = Path(file_name).name
     places = [folders[0] / file_name, *(folder / base for folder in folders)]
-    return next((place for place in places if place.is_file()), None)
+    # A name that is too long for a file is that of none; Path.is_file raises an error there.
+    return next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113

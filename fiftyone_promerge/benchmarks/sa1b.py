@@ -22,25 +22,38 @@ class Sa1bFolder:
 
     def images(self) -> Iterator[dict[str, Any]]:
         """Every image, with COCO's keys."""
-        for content in self._files():
-            yield content["image"] | {"id": content["image"]["image_id"]}
+        for path, content in self._files():
+            yield _image(path, content) | {"id": content["image"]["image_id"]}
 
     def annotations(self) -> Iterator[dict[str, Any]]:
         """Every annotation, with COCO's keys."""
-        for content in self._files():
+        for path, content in self._files():
+            image_id = _image(path, content)["image_id"]
             for annotation in content["annotations"]:
-                yield annotation | {"image_id": content["image"]["image_id"]}
+                if not isinstance(annotation, dict) or "id" not in annotation:
+                    raise CocoError(f"an annotation of {path} has no id")
+                yield annotation | {"image_id": image_id}
 
     def categories(self) -> dict[int, str]:
         """None: SA-1B has no classes."""
         return {}
 
-    def _files(self) -> Iterator[dict[str, Any]]:
+    def _files(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         for path in sorted(self.path.glob("*.json")):
             try:
                 content = json.loads(path.read_bytes())
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise CocoError(f"{path} is not valid JSON: {error}") from error
             if not isinstance(content, dict) or not {"image", "annotations"} <= content.keys():
                 raise CocoError(f"{path} is not an SA-1B file: it has no image and annotations")
-            yield content
+            if not isinstance(content["annotations"], list):
+                raise CocoError(f"{path} is not an SA-1B file: its annotations are no list")
+            yield path, content
+
+
+def _image(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """What a file says of its image."""
+    image = content["image"]
+    if not isinstance(image, dict) or "image_id" not in image:
+        raise CocoError(f"the image of {path} has no image_id")
+    return image

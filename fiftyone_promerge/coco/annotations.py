@@ -14,6 +14,7 @@ import fiftyone.core.collections as foc
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from fiftyone_promerge.fields import count_samples
 from fiftyone_promerge.labels import detection_to_mask
 from promerge_core.errors import CocoError
 from promerge_core.masks.rle import encode_rle
@@ -146,7 +147,7 @@ def computed_area(annotation: dict[str, Any]) -> float:
 
 def batches(samples: foc.SampleCollection) -> Iterator[foc.SampleCollection]:
     """Splits samples into views of at most `BATCH_SIZE`, in order."""
-    for start in range(0, len(samples), BATCH_SIZE):
+    for start in range(0, count_samples(samples), BATCH_SIZE):
         yield samples[start : start + BATCH_SIZE]
 
 

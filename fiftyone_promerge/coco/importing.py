@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
-from array import array
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from promerge_core.errors import CocoError
 from promerge_core.runs.coco_file import CocoFile
 
 from .annotations import IMAGE_ID_FIELD, ImageSize, compute_sizes
+from .validation import UniqueIds, annotation_rle, check_numbers, named_annotations, shown
 
 logger = logging.getLogger(__name__)
 
@@ -32,70 +32,38 @@ _LABELS_PER_WRITE = 5000
 _KEPT = (("area", "area", float), ("iscrowd", "iscrowd", int), ("id", IMAGE_ID_FIELD, int))
 
 
-def annotation_to_detection(annotation: dict[str, Any], size: ImageSize) -> fo.Detection:
+def annotation_to_detection(annotation: dict[str, Any], size: ImageSize, what: str) -> fo.Detection:
     """Turns a COCO annotation or result into a detection with the class label `object`.
 
     Args:
         annotation: `segmentation` (polygons or RLE) or `bbox` or both; `score`, `area`, `iscrowd`
             and `id` where it has them.
         size: the image's.
+        what: what an error message calls the annotation.
 
     Returns:
         the label; beside what FiftyOne needs it has COCO's own `coco_bbox`, `area`, `iscrowd` and
         `coco_id` where the annotation has them.
 
     Raises:
-        CocoError: neither mask nor box, an RLE of another size than its image, a negative box, a
-            score that is not a finite number.
+        CocoError: it has neither mask nor box, or something in it is wrong.
     """
-    what = f"Annotation {annotation.get('id', '(no id)')} of image {annotation['image_id']}"
-    bbox, score = annotation.get("bbox"), annotation.get("score")
-    if score is not None and not _is_finite(score):
-        raise CocoError(f"{what} has the score {score!r}, which is not a finite number")
-    if bbox is not None:
-        _check_box(bbox, what)
+    check_numbers(annotation, size, what)
+    bbox = annotation.get("bbox")
     if annotation.get("segmentation"):
-        rle = _annotation_rle(annotation["segmentation"], size, what)
-        detection = _mask_detection(rle, size)
+        detection = _mask_detection(annotation_rle(annotation["segmentation"], size, what), size)
     elif bbox is not None:
         box = relative_box(bbox, size.width, size.height)
         detection = fo.Detection(label=LABEL, bounding_box=box)
     else:
         raise CocoError(f"{what} has neither a segmentation nor a bbox")
-    detection.confidence = score
+    detection.confidence = annotation.get("score")
     if bbox is not None:
         detection["coco_bbox"] = [float(side) for side in bbox]
     for key, name, kind in _KEPT:
         if annotation.get(key) is not None:
             detection[name] = kind(annotation[key])
     return detection
-
-
-def _is_finite(number: Any) -> bool:
-    return isinstance(number, int | float) and math.isfinite(number)
-
-
-def _check_box(bbox: Any, what: str) -> None:
-    if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
-        raise CocoError(f"{what} has the box {bbox!r}, which is not four finite numbers")
-    if bbox[2] < 0 or bbox[3] < 0:
-        raise CocoError(f"{what} has the box {bbox} of negative width or height")
-
-
-def _annotation_rle(segmentation: Any, size: ImageSize, what: str) -> dict[str, Any]:
-    """Polygons or RLE, compressed or not, as compressed RLE of the image's size."""
-    if isinstance(segmentation, list):
-        return coco_mask.merge(coco_mask.frPyObjects(segmentation, size.height, size.width))
-    if list(segmentation["size"]) != [size.height, size.width]:
-        raise CocoError(
-            f"{what} has an RLE of size {segmentation['size']}, its image has "
-            f"[{size.height}, {size.width}]"
-        )
-    if isinstance(segmentation["counts"], list):
-        if sum(segmentation["counts"]) != size.width * size.height:
-            raise CocoError(f"{what} has an RLE whose runs do not add up to its size")
-        return coco_mask.frPyObjects(segmentation, size.height, size.width)
-    return segmentation
 
 
 def _mask_detection(rle: dict[str, Any], size: ImageSize) -> fo.Detection:
@@ -163,38 +131,6 @@ class LabelWriter:
         self._count = 0
 
 
-class UniqueIds:
-    """Notices an id that comes twice, in 8 bytes per id.
-
-    Args:
-        what: what the ids are of, for the error message.
-    """
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._ids = array("q")
-
-    def add(self, number: int) -> None:
-        """Takes one id.
-
-        Raises:
-            CocoError: it is not an integer.
-        """
-        if not isinstance(number, int):
-            raise CocoError(f"{self._what}: the id {number!r} is not an integer")
-        self._ids.append(number)
-
-    def check(self) -> None:
-        """Compares all ids.
-
-        Raises:
-            CocoError: one came twice.
-        """
-        ids, counts = np.unique(np.asarray(self._ids, dtype=np.int64), return_counts=True)
-        if (counts > 1).any():
-            raise CocoError(f"{self._what}: id {ids[counts > 1][0]} is there more than once")
-
-
 def import_coco(
     samples: foc.SampleCollection, field: str, path: str | os.PathLike[str]
 ) -> dict[str, int]:
@@ -233,18 +169,14 @@ def import_coco(
     file = CocoFile(path)
     targets = _targets(samples, file)
     counts = {"labels": 0, "unknown_images": 0}
-    ids = UniqueIds(f"Annotations of {file.path}")
     try:
         with LabelWriter(dataset, field) as writer:
-            for annotation in file.annotations():
-                if "id" in annotation:
-                    ids.add(annotation["id"])
+            for what, annotation in named_annotations(file.annotations(), file.path):
                 target = targets.get(annotation["image_id"])
                 counts["labels" if target else "unknown_images"] += 1
                 if target:
                     sample_id, size = target
-                    writer.add(sample_id, annotation_to_detection(annotation, size))
-        ids.check()
+                    writer.add(sample_id, annotation_to_detection(annotation, size, what))
     except BaseException:
         dataset.delete_sample_field(field)
         raise
@@ -276,5 +208,19 @@ def _targets(samples: foc.SampleCollection, file: CocoFile) -> dict[int, tuple[s
         raise CocoError(
             f"Several samples have the same file name, and no '{IMAGE_ID_FIELD}' to tell them apart"
         )
-    names = ((image["id"], Path(image["file_name"]).name) for image in file.images())
+    names = _image_names(file)
     return {image_id: by_name[name] for image_id, name in names if name in by_name}
+
+
+def _image_names(file: CocoFile) -> Iterator[tuple[int, str]]:
+    """The id and the bare file name of each image of a dataset file."""
+    ids = UniqueIds(f"Images of {file.path}")
+    for image in file.images(("id", "file_name")):
+        ids.add(image["id"])
+        if not isinstance(image["file_name"], str):
+            raise CocoError(
+                f"{file.path}: image {image['id']} has the file_name "
+                f"{shown(image['file_name'])}, which is not text"
+            )
+        yield image["id"], Path(image["file_name"]).name
+    ids.check()

@@ -23,7 +23,7 @@ from fiftyone_promerge.coco.annotations import (
     compute_sizes,
     read_annotations,
 )
-from fiftyone_promerge.fields import check_detections_field, check_eval_key
+from fiftyone_promerge.fields import check_detections_field, check_eval_key, count_samples
 from fiftyone_promerge.fiftyone_internals import write_samples
 from fiftyone_promerge.labels import LABEL
 from promerge_core import PromergeError
@@ -275,7 +275,7 @@ def _check_masks(
 def _coco_order(samples: foc.SampleCollection) -> list[int]:
     """Positions of the samples by ascending COCO id; those without one come last, in order."""
     if not samples.has_field(IMAGE_ID_FIELD):
-        return list(range(len(samples)))
+        return list(range(count_samples(samples)))
     ids = samples.values(IMAGE_ID_FIELD)
     return sorted(range(len(ids)), key=lambda i: (ids[i] is None, ids[i] or 0))
 

@@ -14,6 +14,7 @@ from fiftyone_promerge.fields import (
     FieldError,
     check_images,
     check_label_field,
+    count_samples,
     written_ids,
     written_samples,
 )
@@ -78,7 +79,7 @@ def generate_masks(
     check_images(samples)
     check_label_field(written_samples(samples), label_field)
     todo = _todo(samples, model, label_field, options)
-    if len(todo) == 0:
+    if count_samples(todo) == 0:
         return Summary()
     whole_images = samples.media_type == fomm.IMAGE and not is_generated(samples)
     to_database = whole_images and masks_dir is None

@@ -11,7 +11,7 @@ from typing import Any
 import fiftyone as fo
 
 from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD
-from fiftyone_promerge.fields import check_images, check_label_field
+from fiftyone_promerge.fields import check_images, check_label_field, count_samples
 from fiftyone_promerge.fiftyone_internals import ApplyModelCall
 from fiftyone_promerge.provenance import record_run, recorded_run
 from promerge_core import ImageMasks, Mask, PromergeError, Summary
@@ -61,7 +61,7 @@ def import_shards(
     is_new = recorded_run(dataset, field) is None
     if dataset.has_field(field):
         check_same_parameters(dataset, made_by, field)
-    root = _local_root(folder, known["root"], images_dir, must_exist=not len(dataset))
+    root = _local_root(folder, known["root"], images_dir, must_exist=not count_samples(dataset))
     call = ApplyModelCall(dataset, field, skip_failures=True)
     # At once, so that an import which is killed can be done again; again at the end.
     record_run(call, made_by, Summary())
@@ -87,7 +87,7 @@ def _write_masks(
     progress: Callable[[int], object] | None,
 ) -> Summary:
     """Writes the masks of all images that are in the dataset, and counts these images."""
-    locate = _find_samples if len(dataset) else _add_samples
+    locate = _find_samples if count_samples(dataset) else _add_samples
     summary = Summary()
     with MaskWriter(dataset, field) as writer:
         for rows in _batches(folder.rows()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timezone
@@ -13,6 +14,10 @@ from pymongo import UpdateOne
 from fiftyone_promerge.fiftyone_internals import write_unseen
 from fiftyone_promerge.labels import label_document
 from promerge_core import ImageMasks
+
+# FiftyOne reads the list of fields, adds one and writes it back. Two runs in the App's server, each
+# with a dataset object of its own, would otherwise take away each other's field.
+_SCHEMA = threading.Lock()
 
 
 class MaskWriter:
@@ -52,9 +57,10 @@ class MaskWriter:
         """
         self._wait()
         if masks and not self._dataset.has_field(self._field):
-            self._dataset.add_sample_field(
-                self._field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections
-            )
+            with _SCHEMA:
+                self._dataset.add_sample_field(
+                    self._field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections
+                )
         self._last = self._thread.submit(self._write, masks)
 
     def _wait(self) -> None:

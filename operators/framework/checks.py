@@ -13,6 +13,13 @@ def expanded(path: str) -> str:
     return os.path.expanduser(path)  # noqa: PTH111 - pathlib's raises for an unknown user
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have: too long, or with a null byte
+        return False
+
+
 def check_output_folder(path: str) -> None:
     """Makes sure that files can be written into a folder, which may not exist yet.
 
@@ -22,7 +29,7 @@ def check_output_folder(path: str) -> None:
     folder = Path(path)
     if not folder.is_absolute():
         raise PromergeError(f"{path} is no absolute path; start it with / or ~")
-    while not folder.exists():
+    while not _exists(folder):
         folder = folder.parent
     if not folder.is_dir():
         raise PromergeError(f"{folder} is a file, not a folder")
@@ -37,7 +44,7 @@ def check_readable(path: str) -> None:
         PromergeError: it does not exist, or may not be read.
     """
     target = Path(path)
-    if not target.exists():
+    if not _exists(target):
         raise PromergeError(f"there is no {path} on the machine that runs FiftyOne")
     if not os.access(target, os.R_OK):
         raise PromergeError(f"{path} may not be read; check its permissions")

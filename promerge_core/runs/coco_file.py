@@ -14,6 +14,7 @@ import ijson
 
 from promerge_core.errors import CocoError
 from promerge_core.files import irregular_kind
+from promerge_core.shallow_json import ShallowFile
 
 # Reads what the fast parser cannot: the lone surrogates of file names that are not UTF-8.
 _SLOW_PARSER = ijson.get_backend("python")
@@ -72,8 +73,20 @@ class CocoFile:
             yield _with_keys(annotation, keys, f"An annotation of {self.path}")
 
     def categories(self) -> dict[int, str]:
-        """Names of the categories by id; empty where the file has none."""
-        return {item["id"]: item["name"] for item in self._items("categories.item")}
+        """Names of the categories by id; empty where the file has none.
+
+        Raises:
+            CocoError: the file is not JSON, or a category is not one.
+        """
+        names = {}
+        for item in self._items("categories.item"):
+            category = _with_keys(item, ("id", "name"), f"A category of {self.path}")
+            if type(category["id"]) is not int or not isinstance(category["name"], str):
+                raise CocoError(
+                    f"A category of {self.path} is not a number and a name: {item!r:.80}"
+                )
+            names[category["id"]] = category["name"]
+        return names
 
     def is_results(self) -> bool:
         """Whether the file is a list of results and not a dataset.
@@ -112,7 +125,8 @@ class CocoFile:
             raise CocoError(f"{self.path} is {kind}, not a file that can be read as COCO json")
         with self.path.open("rb") as file:
             try:
-                yield from getattr(parser, function)(file, *arguments, use_float=True)
+                shallow = ShallowFile(file)
+                yield from getattr(parser, function)(shallow, *arguments, use_float=True)
             except (ijson.JSONError, json.JSONDecodeError) as error:
                 raise CocoError(
                     f"{self.path} is not valid JSON (NaN is not either): {_first_line(error)}"
@@ -129,5 +143,5 @@ def _first_line(error: Exception) -> str:
 def _with_keys(item: Any, keys: Sequence[str], what: str) -> dict[str, Any]:
     missing = [key for key in keys if not isinstance(item, dict) or key not in item]
     if missing:
-        raise CocoError(f"{what} has no {' and no '.join(missing)}: {str(item)[:80]}")
+        raise CocoError(f"{what} has no {' and no '.join(missing)}: {item!r:.80}")
     return item

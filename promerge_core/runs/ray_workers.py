@@ -21,7 +21,8 @@ from promerge_core.options import BackboneOptions
 from promerge_core.registry import METHODS
 
 from .coco_json import ImageRow, skipped_row
-from .shards import ShardFolder, shard_row
+from .shard_rows import shard_row
+from .shards import ShardFolder
 from .storage import ImageStore
 
 # Reading from an object store is waiting, mostly.

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from promerge_core.errors import MissingExtraError
-from promerge_core.generator import ImageMasks
 
 from . import locks
-from .coco_json import ImageRow, image_row, skipped_row, summarise
+from .coco_json import ImageRow, summarise
+from .shard_rows import damaged, is_run, read_row
 from .sources import MADE, RunError, compare_runs, is_url
 from .storage import open_location
 from .summary import Summary
@@ -115,7 +115,7 @@ class ShardFolder:
         Raises:
             RunError: the folder holds the shards of another run.
         """
-        known = self._read_json(_RUN)
+        known = self._known_run()
         likeness = "same" if known is None else compare_runs(known["run"], run)
         # What an earlier version began is continued, as a `CocoRun` does it.
         begun = likeness == "files unknown" and self._read_json(_INDEX) is None
@@ -133,7 +133,7 @@ class ShardFolder:
         Raises:
             RunError: the folder holds no run.
         """
-        known = self._read_json(_RUN)
+        known = self._known_run()
         if known is None:
             raise RunError(f"{self.location} holds no shards: there is no {_RUN}")
         return known
@@ -201,13 +201,35 @@ class ShardFolder:
         columns = {name: pc.field(name) for name in SCHEMA.names}
         if not with_masks:
             columns["masks"] = pc.list_value_length(pc.field("masks"))
-        scan = pds.dataset(paths, schema=SCHEMA, format="parquet", filesystem=self._filesystem)
-        # A few files ahead hide an object store's latency and still need little memory.
-        batches = scan.to_batches(
-            columns=columns, batch_size=1024, batch_readahead=2, fragment_readahead=4
-        )
-        for batch in batches:
-            yield from map(_to_row, batch.to_pylist())
+        count = 0
+        try:
+            dataset = pds.dataset(
+                paths, schema=SCHEMA, format="parquet", filesystem=self._filesystem
+            )
+            # A few files ahead hide an object store's latency and still need little memory.
+            scanner = dataset.scanner(
+                columns=columns, batch_size=1024, batch_readahead=2, fragment_readahead=4
+            )
+            for batch in scanner.scan_batches():
+                for stored in batch.record_batch.to_pylist():
+                    yield read_row(stored, batch.fragment.path)
+                    count += 1
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(self._unreadable(paths), f"{error!s:.200}".split("\n", 1)[0]) from error
+        if count != self.read_run()["images"]:
+            raise RunError(
+                f"{self.location} has {count} rows for {self.read_run()['images']} images; delete "
+                f"its shards, and the command that began the run makes them again"
+            )
+
+    def _unreadable(self, paths: list[str]) -> str:
+        """The first of the shards that cannot be read."""
+        for path in paths:
+            try:
+                pq.read_table(path, schema=SCHEMA, filesystem=self._filesystem)
+            except (pa.ArrowException, OSError):
+                return path
+        return self.location
 
     def _index(self) -> dict[str, Any]:
         """What the run did, and what each shard holds."""
@@ -238,6 +260,12 @@ class ShardFolder:
         selector = fs.FileSelector(self._path, allow_not_found=True)
         return {info.base_name for info in self._filesystem.get_file_info(selector)}
 
+    def _known_run(self) -> Any:
+        known = self._read_json(_RUN)
+        if known is not None and not is_run(known):
+            raise RunError(f"{self.location}/{_RUN} is damaged: it describes no run; delete it")
+        return known
+
     def _read_json(self, name: str) -> Any:
         """The content of a file of ours; None where it is not there."""
         try:
@@ -245,6 +273,10 @@ class ShardFolder:
                 return json.loads(file.read())
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise RunError(
+                f"{self.location}/{name} is damaged: it is not JSON; delete it"
+            ) from error
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
         draft = f"{self._path}/{_DRAFTS}/{name}.{uuid.uuid4().hex}"
@@ -253,35 +285,5 @@ class ShardFolder:
         self._filesystem.move(draft, f"{self._path}/{name}")
 
 
-def shard_row(image_id: int, file_name: str, masks: ImageMasks) -> ImageRow:
-    """The row of an image that was processed, with the facts of its masks.
-
-    Args:
-        image_id: COCO image id.
-        file_name: the image's path relative to the run's root.
-        masks: what was found in it.
-
-    Returns:
-        as `image_row`, and each of the `masks` has its `facts` (name -> number).
-    """
-    row = image_row(image_id, file_name, masks)
-    for found, mask in zip(row["masks"], masks, strict=True):
-        found["facts"] = mask.facts
-    return row
-
-
 def _shard_name(number: int) -> str:
     return f"shard-{number:06}.parquet"
-
-
-def _to_row(stored: dict[str, Any]) -> ImageRow:
-    """A row of a Parquet file as the row that was written."""
-    if stored["skipped"] is not None:
-        return skipped_row(stored["id"], stored["file_name"], stored["skipped"])
-    masks = stored["masks"]
-    if isinstance(masks, int):
-        masks = [None] * masks
-    else:
-        masks = [{**mask, "facts": dict(mask["facts"])} for mask in masks]
-    names = ("id", "file_name", "width", "height", "reason")
-    return {**{name: stored[name] for name in names}, "masks": masks}

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from PIL import Image
 
 from promerge_core.errors import PromergeError
+from promerge_core.images import HEIF_SUFFIXES
 
 from .coco_file import CocoFile
 
@@ -43,7 +44,7 @@ def is_url(location: str) -> bool:
 
 def image_suffixes() -> set[str]:
     """Suffixes of the files that are taken for images, in lower case, with their dots."""
-    return set(Image.registered_extensions()) - {".pdf", ".mpg", ".mpeg"}
+    return (set(Image.registered_extensions()) | HEIF_SUFFIXES) - {".pdf", ".mpg", ".mpeg"}
 
 
 def find_images(source: Path) -> list[ImageEntry]:

@@ -92,7 +92,7 @@ class ImageStore:
 
     def _check_regular(self, file_name: str) -> None:
         """Raises ImageError where a local file is none that can be opened, or OSError."""
-        if is_url(self.root) or "\0" in file_name:
+        if not isinstance(self._filesystem, fs.LocalFileSystem) or "\0" in file_name:
             return
         try:
             kind = irregular_kind(Path(self._path, file_name))

@@ -119,3 +119,13 @@ def test_what_is_written_of_patches_are_their_images(fields, mixed):
     assert fields.written_ids(patches) == [sample.id] * 2
     assert fields.written_samples(patches).values("id") == [sample.id]
     assert fields.written_samples(mixed) is mixed
+
+
+def test_samples_are_counted_and_not_estimated(fields, mixed, monkeypatch):
+    """MongoDB's estimate is wrong after its server was killed."""
+    import fiftyone as fo
+
+    monkeypatch.setattr(fo.Dataset, "_estimated_count", lambda *_, **__: 0)
+    assert len(mixed) == 0
+    assert fields.count_samples(mixed) == fields.count_samples(mixed.limit(5)) == 1
+    assert fields.count_samples(mixed.limit(0)) == 0

@@ -69,8 +69,12 @@ def gate(monkeypatch):
 
 
 @pytest.fixture
-def app(plugin):
+def app(plugin, monkeypatch):
     """What the App asks of the server, without the App: `App.form`, `.stream` and `.shown`."""
+    import fiftyone as fo
+
+    # As in the server: each request has a dataset object of its own, which no other one reloads.
+    monkeypatch.setattr(fo.config, "singleton_cache", False)
     return App()
 
 
@@ -102,7 +106,9 @@ class App:
             request = self.request(name, dataset, params or {}, target="inputs", **more)
             return await resolve_type(registry, URI + name, request)
 
-        return asyncio.run(resolve()).to_json()["type"]["properties"]
+        properties = asyncio.run(resolve()).to_json()["type"]["properties"]
+        dataset.reload()
+        return properties
 
     def wrong(self, form):
         """The properties that a form marks, and what it says of them."""
@@ -116,7 +122,10 @@ class App:
         loop = asyncio.new_event_loop()
         done = loop.run_until_complete(execute_or_delegate_operator(URI + name, request))
         assert done.error is None, done.error
-        return Stream(loop, done.result) if done.is_generator else done.result
+        if done.is_generator:
+            return Stream(loop, done.result, dataset)
+        dataset.reload()
+        return done.result
 
     def run(self, name, dataset, params=None, **more):
         """All invocations that the App is asked for, and the result."""
@@ -141,11 +150,12 @@ class App:
 
 
 class Stream:
-    """An execution's messages, as the server reads them for a page."""
+    """An execution's messages, as the server reads them; then the dataset is reloaded."""
 
-    def __init__(self, loop, messages):
+    def __init__(self, loop, messages, dataset):
         self._loop = loop
         self._messages = messages
+        self._dataset = dataset
 
     def __iter__(self):
         return self
@@ -154,6 +164,7 @@ class Stream:
         try:
             return self._loop.run_until_complete(anext(self._messages))
         except StopAsyncIteration:
+            self._dataset.reload()
             raise StopIteration from None
 
     def leave(self):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image, features
 
 from promerge_core import ImageError, PreparedImage, open_image, prepare_image
 from promerge_core.images import to_rgb
@@ -101,6 +106,18 @@ def test_wide_values_are_stretched_from_their_own_range(values, expected):
     assert np.asarray(to_rgb(image))[0, :, 0].tolist() == expected
 
 
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tiff", "avif"])
+def test_of_several_frames_it_is_the_first(tmp_path, suffix):
+    if suffix == "avif" and not features.check("avif"):
+        pytest.skip("this Pillow cannot write AVIF")
+    frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "lime", "blue")]
+    path = tmp_path / f"image.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    found = open_image(path)
+    assert found.size == (40, 30)
+    assert np.abs(np.asarray(found).astype(int) - (255, 0, 0)).max() < 10
+
+
 # EXIF --------------------------------------------------------------------------------------------
 
 SHOWN = {
@@ -147,7 +164,7 @@ def test_unknown_orientation_changes_nothing(tmp_path, orientation):
 # Sizes and arrays --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 12000), (12000, 1), (12000, 700), (3, 2)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 65535), (65535, 1), (12000, 700), (3, 2)])
 def test_any_sides_become_the_square_and_keep_their_size_in_mind(tmp_path, size):
     path = tmp_path / "image.png"
     Image.new("RGB", size, (10, 200, 30)).save(path)
@@ -255,6 +272,61 @@ def test_missing_file_is_named(tmp_path):
         open_image(tmp_path / "none.jpg")
 
 
+@pytest.mark.timeout(30)
+def test_what_is_no_regular_file_is_never_opened(tmp_path):
+    os.mkfifo(tmp_path / "fifo.jpg")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.jpg"))
+        (tmp_path / "device.jpg").symlink_to("/dev/zero")
+        for kind, article in (("fifo", "a FIFO"), ("socket", "a socket"), ("device", "a device")):
+            with pytest.raises(ImageError) as error:
+                open_image(tmp_path / f"{kind}.jpg")
+            assert str(error.value) == f"{tmp_path}/{kind}.jpg: {article}, not an image"
+
+
+def test_a_link_to_an_image_is_that_image_and_a_link_to_itself_is_none(tmp_path):
+    Image.fromarray(COLOUR).save(tmp_path / "image.png")
+    (tmp_path / "link.png").symlink_to("image.png")
+    assert np.array_equal(open_image(tmp_path / "link.png"), COLOUR)
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "gone.png").symlink_to("nothing.png")
+    with pytest.raises(ImageError, match=r"loop\.png: "):
+        open_image(tmp_path / "loop.png")
+    with pytest.raises(ImageError, match=r"gone\.png: no such file"):
+        open_image(tmp_path / "gone.png")
+    with pytest.raises(ImageError, match="null"):
+        open_image("a\0b.png")
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.fromarray(COLOUR).save(path)
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read every file")
+    with pytest.raises(ImageError, match=r"photo\.png: may not be read; check its permissions"):
+        open_image(path)
+
+
+@pytest.mark.parametrize("suffix", ["eps", "jpg"])
+def test_postscript_is_never_executed(tmp_path, suffix, monkeypatch):
+    ran = tmp_path / "ran"
+    ghostscript = tmp_path / "bin" / "gs"
+    ghostscript.parent.mkdir()
+    ghostscript.write_text(f"#!/bin/sh\necho 10.0\n[ $# -gt 1 ] && touch {ran}\nexit 0\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ghostscript.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # as in a new process
+    path = tmp_path / f"photo.{suffix}"
+    Image.fromarray(COLOUR).save(path, format="EPS")
+    with pytest.raises(ImageError, match=rf"photo\.{suffix}: PostScript is a program, which is ne"):
+        open_image(path)
+    assert not ran.exists()
+    with pytest.raises(OSError), Image.open(path) as image:
+        image.load()
+    assert ran.exists()
+
+
 def test_folder_is_no_image(tmp_path):
     with pytest.raises(ImageError, match="broken image"):
         open_image(tmp_path)
@@ -301,3 +373,60 @@ def test_damaged_exif_does_not_raise_anything_else(tmp_path):
             assert open_image(path).mode == "RGB"
         except ImageError as error:
             assert str(path) in str(error)
+
+
+# HEIC and AVIF -----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_avif_is_read(tmp_path):
+    path = tmp_path / "image.avif"
+    Image.new("RGB", (64, 48), (200, 40, 30)).save(path)
+    found = open_image(path)
+    assert found.size == (64, 48)
+    assert np.abs(np.asarray(found).astype(int) - (200, 40, 30)).max() < 10
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("name", ["photo.heic", "photo.jpg"])
+def test_heic_is_read_as_it_is_shown(tmp_path, orientation, name):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pixels = np.zeros((64, 96, 3), np.uint8)
+    pixels[:32, :48] = (255, 255, 255)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    heif = pillow_heif.from_pillow(Image.fromarray(pixels))
+    heif.save(tmp_path / name, quality=95, exif=exif.tobytes())
+    found = np.asarray(open_image(tmp_path / name)).astype(int)
+    expected = SHOWN[orientation](pixels)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).mean() < 5
+
+
+WITHOUT = """
+import sys
+sys.modules["pillow_heif"] = None
+from promerge_core import ImageError, open_image
+from PIL import features
+for brand in (b"heic", b"mif1", b"avif", b"isom"):
+    if brand == b"avif":  # as in a Pillow that was built without it
+        features.check = lambda name: False
+    content = b"\\0\\0\\0\\x1cftyp" + brand + bytes(100)
+    for arguments in (("photo.heic", content), ("photo.heic",)):
+        with open("photo.heic", "wb") as file:
+            file.write(content)
+        try:
+            open_image(*arguments)
+        except ImageError as error:
+            print(error)
+"""
+
+
+def test_without_the_extra_its_name_is_said(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], cwd=tmp_path, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    needed = "HEIC and AVIF need another package: pip install 'fiftyone-promerge[heif]'"
+    reasons = [needed] * 6 + ["not an image"] * 2
+    assert done.stdout.splitlines() == [f"photo.heic: {reason}" for reason in reasons]

@@ -14,6 +14,7 @@ from torch import nn
 
 from fiftyone_promerge.training.registry import ENGINES
 from promerge_core import PromergeError
+from promerge_core.backbones.torch_files import check_archive
 from promerge_core.backbones.weights import load_state as load_fitting_state
 
 FORMAT = "fiftyone-promerge detector 1"
@@ -102,7 +103,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not zipfile.is_zipfile(path):
         raise OtherLayoutError(f"{path} is not a readable checkpoint")
     try:
+        check_archive(Path(path), OtherLayoutError)
         values = torch.load(path, map_location="cpu", weights_only=True)
+    except OtherLayoutError:
+        raise
     except pickle.UnpicklingError as error:
         raise OtherLayoutError(
             f"{path} holds more than tensors and plain values; a file that holds anything to be "

@@ -18,11 +18,14 @@ def copy_paste(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Pastes 1 to n - 1 of a source's n instances at a random size into a random place.
 
+    A source of one instance gives that one. As in CutLER, a pixel is part of a resized mask where
+    any of the four pixels between which it lies is.
+
     Args:
         image: uint8 tensor [3, H, W].
         masks: bool tensor [N, H, W].
         source: another image, uint8 tensor [3, h, w].
-        source_masks: bool tensor [n, h, w]; of fewer than two instances none is pasted.
+        source_masks: bool tensor [n, h, w].
         scale: range of the pasted image's size; at 1 it just fits into the other.
         max_cover: an instance that covers at least this share of one of `masks` is not pasted.
         rng: makes all the choices.
@@ -30,19 +33,19 @@ def copy_paste(
     Returns:
         the image and its masks, as `paste` gives them.
     """
-    if len(source_masks) < 2:
+    if not len(source_masks):
         return image, masks
     height, width = image.shape[1:]
     fit = min(height / source.shape[1], width / source.shape[2]) * rng.uniform(*scale)
     size = tuple(max(round(side * fit), 1) for side in source.shape[1:])
     top = int(rng.integers(height - size[0] + 1))
     left = int(rng.integers(width - size[1] + 1))
-    chosen = rng.permutation(len(source_masks))[: rng.integers(1, len(source_masks))]
+    chosen = rng.permutation(len(source_masks))[: rng.integers(1, max(len(source_masks), 2))]
     padding = (left, width - size[1] - left, top, height - size[0] - top)
     placed = F.pad(F.interpolate(source[None], size=size, mode="bilinear")[0], padding)
     picked = source_masks[torch.from_numpy(chosen)]
-    resized = F.interpolate(picked[None].byte(), size=size, mode="nearest")[0]
-    return paste(image, masks, placed, F.pad(resized, padding).bool(), max_cover)
+    resized = F.interpolate(picked[None].float(), size=size, mode="bilinear")[0] > 0
+    return paste(image, masks, placed, F.pad(resized, padding), max_cover)
 
 
 def paste(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -134,14 +135,20 @@ class RecordFile(Sequence[Record]):
         path: what `write_records` wrote.
 
     Raises:
-        RecordError: there is no such file.
+        RecordError: there is no such file, or its index is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise RecordError(f"there are no training records at {path}")
         self.path = path
-        self._index = np.load(_index_path(path))
+        try:
+            index = np.load(_index_path(path))
+        except (OSError, EOFError, ValueError) as error:
+            raise RecordError(f"the index of {path} is damaged; delete both") from error
+        if not isinstance(index, np.ndarray) or index.dtype != _INDEX:
+            raise RecordError(f"the index of {path} is damaged; delete both")
+        self._index = index
 
     def __len__(self) -> int:
         return len(self._index)
@@ -190,7 +197,8 @@ class RecordFile(Sequence[Record]):
 
 
 def _hash(path: str) -> int:
-    return int.from_bytes(hashlib.blake2b(Path(path).name.encode(), digest_size=8).digest(), "big")
+    name = os.fsencode(Path(path).name)  # it may be bytes that are not text
+    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big")
 
 
 def _index_path(path: Path) -> Path:

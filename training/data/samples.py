@@ -52,15 +52,22 @@ class TrainingSamples(Dataset[Sample]):
         positions: those of them to train on, int64 [N].
         recipe: sizes and seed.
         schedule: the round's copy-paste.
+        pastes: whether instances of other images are pasted.
     """
 
     def __init__(
-        self, records: RecordFile, positions: np.ndarray, recipe: Recipe, schedule: Round
+        self,
+        records: RecordFile,
+        positions: np.ndarray,
+        recipe: Recipe,
+        schedule: Round,
+        pastes: bool = True,
     ) -> None:
         self._records = records
         self._positions = positions
         self._recipe = recipe
         self._schedule = schedule
+        self._pastes = pastes
         self._order: tuple[int, np.ndarray] = (-1, positions)
 
     def __getitem__(self, number: int) -> Sample:
@@ -73,6 +80,8 @@ class TrainingSamples(Dataset[Sample]):
         rng = np.random.default_rng((recipe.seed, 0, number))
         short_side = int(rng.choice(recipe.short_sides))
         image, masks = self._load(number, short_side, rng)
+        if not self._pastes:
+            return Sample(number, image, masks, boxes_of(masks))
         partner = number - number % len(self._positions) + rng.integers(len(self._positions))
         image, masks = copy_paste(
             image,

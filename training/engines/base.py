@@ -78,6 +78,7 @@ class Job:
         detector: checkpoint of the round before to begin with instead.
         source: what the records are made from, for the checkpoint.
         num_workers: processes per device that read images.
+        patience: how many validations without a better AP end the round; None: none do.
         report: to be called by the process of rank 0 after each iteration of this round.
         stop: to be asked by the process of rank 0 after each report. If so, all processes write
             their last checkpoint and raise `stopped`.
@@ -93,6 +94,7 @@ class Job:
     detector: Path | None
     source: dict[str, Any]
     num_workers: int
+    patience: int | None
     report: Report
     stop: Stop
 
@@ -107,6 +109,11 @@ class Job:
         return self.records.split(
             self.recipe.validation_fraction, self.recipe.max_validation_images
         )
+
+    @property
+    def best(self) -> Path:
+        """File of the detector with the highest AP on the validation images."""
+        return self.output.with_name("best.pt")
 
     def stopped(self, done: int) -> TrainingStoppedError:
         """The error that tells of a stop after so many iterations of this round."""

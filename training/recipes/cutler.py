@@ -34,7 +34,7 @@ CUTLER = Recipe(
     min_samples=80_000,
     warmup_iterations=1000,
     warmup_factor=0.001,
-    gamma=0.02,
+    gamma=0.1,
     momentum=0.9,
     weight_decay=5e-5,
     gradient_norm=1.0,
@@ -50,4 +50,5 @@ CUTLER = Recipe(
     max_validation_images=500,
     validations=8,
     checkpoints=80,
+    by_architecture={"cascade_mask_rcnn": {"gamma": 0.02}},
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from promerge_core import PromergeError
@@ -55,7 +56,7 @@ class Recipe:
         gamma: factor of the learning rate at a milestone.
         momentum: of SGD.
         weight_decay: of SGD, for all parameters but those of normalisation layers.
-        gradient_norm: the gradient is clipped to this L2 norm.
+        gradient_norm: the gradient of each parameter is clipped to this L2 norm.
         short_sides: an image's short side becomes one of these in training, in pixels.
         long_side: an image's long side is at most this, in pixels.
         test_short_side: an image's short side in validation and prediction, in pixels.
@@ -70,6 +71,7 @@ class Recipe:
         checkpoints: how many times a checkpoint is written in a round.
         seed: of the initial weights, the order of the images and their augmentation.
         title: what a form calls it; no part of what `to_dict` gives.
+        by_architecture: what is different for an architecture, by its name; no part of it either.
     """
 
     name: str
@@ -98,6 +100,13 @@ class Recipe:
     checkpoints: int
     seed: int = 0
     title: str = dataclasses.field(default="", compare=False)
+    by_architecture: Mapping[str, Mapping[str, Any]] = dataclasses.field(
+        default_factory=dict, compare=False
+    )
+
+    def of(self, architecture: str) -> Recipe:
+        """The recipe for an architecture."""
+        return dataclasses.replace(self, **self.by_architecture.get(architecture, {}))
 
     def scaled(self, num_images: int, num_devices: int, batch_size: int | None = None) -> Recipe:
         """The recipe for other numbers of images and devices, by the linear rule.
@@ -151,7 +160,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Every number, ready for JSON."""
         values = dataclasses.asdict(self)
-        del values["title"]
+        del values["title"], values["by_architecture"]
         return values
 
     @classmethod

@@ -25,7 +25,6 @@ SMOKE = dataclasses.replace(
     images_per_device=2,
     min_samples=300,
     warmup_iterations=30,
-    gamma=0.1,
     gradient_norm=5.0,
     short_sides=(96, 112, 128),
     long_side=192,

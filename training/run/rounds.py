@@ -50,6 +50,7 @@ def run_rounds(settings: Settings, folder: Path, report: Report, stop: Stop) -> 
             detector=detector,
             source=settings.source,
             num_workers=options["num_workers"],
+            patience=options["patience"],
             report=_shifted(report, done, number),
             stop=stop,
         )

@@ -31,21 +31,33 @@ class Settings(NamedTuple):
     recipe: Recipe
     source: dict[str, Any]
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path) -> Settings:
         """Writes the settings of a new run, or compares them to those it was begun with.
+
+        Args:
+            path: the file.
+
+        Returns:
+            the settings of the run. One that was begun has the numbers of its recipe, even where
+            a newer version of this package has others.
 
         Raises:
             TrainingError: it was begun with other settings.
         """
+        settings = self
         if path.exists():
-            begun, now = Settings.load(path)._decisive(), self._decisive()
+            begun = Settings.load(path)
+            before, now = begun._decisive(), self._decisive()
             for name in now:
-                if begun[name] != now[name]:
+                if before[name] != now[name]:
                     raise TrainingError(
-                        f"{path.parent} holds a run that was begun with {name} {begun[name]}, now "
+                        f"{path.parent} holds a run that was begun with {name} {before[name]}, now "
                         f"it is {now[name]}; choose another folder, or give the same settings"
                     )
-        path.write_text(json.dumps(self._to_dict(), indent=2) + "\n", encoding="utf-8")
+            settings = self._replace(recipe=begun.recipe)
+        content = json.dumps(settings._to_dict(), indent=2)
+        path.write_text(content + "\n", encoding="utf-8")
+        return settings
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -63,10 +75,9 @@ class Settings(NamedTuple):
         """All that must stay the same when a run is resumed, by name."""
         deciding = [one.name for one in TrainingOptions.parameters() if one.decides]
         options = {name: self.options[name] for name in deciding if name in self.options}
-        recipe = self.recipe.to_dict()
-        schedules = recipe.pop("rounds")  # last: what they follow from says more
-        name = recipe.pop("name")
-        return {**options, **self.source, "recipe": name, **recipe, "rounds": schedules}
+        recipe = self.recipe
+        scale = {"batch_size": recipe.batch_size, "num_images": recipe.num_images}
+        return {**options, **self.source, "recipe": recipe.name, **scale}
 
     def print_choices(self) -> None:
         """Prints the recipe as it was scaled, and where the weights come from."""

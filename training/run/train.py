@@ -66,9 +66,7 @@ def train(
         images = sum(map(len, _write_first_records(records, folder, recipe)))
         devices = max(chosen["devices"], world.world_size)
         recipe = recipe.scaled(images, devices, chosen["batch_size"])
-        settings = Settings(chosen, recipe, source)
-        settings.save(folder / SETTINGS)
-        settings.print_choices()
+        Settings(chosen, recipe, source).save(folder / SETTINGS).print_choices()
     wait_for([folder / SETTINGS])
     begun = Settings.load(folder / SETTINGS)
     # Another process may have written them since, or not yet.
@@ -86,7 +84,7 @@ def _choose(options: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:
     decided = {"architecture": architecture, "rounds": rounds}
     chosen = TrainingOptions(**{**options, **decided}).to_dict()
     del chosen["recipe"]
-    return recipe, chosen
+    return recipe.of(architecture), chosen
 
 
 def _check_rounds(recipe: Recipe, rounds: int | None) -> int:

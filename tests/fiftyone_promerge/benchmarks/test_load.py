@@ -106,7 +106,7 @@ def test_the_images_folder_itself_may_be_given(load, tmp_path):
     assert dataset.values("filepath") == [str(path)]
 
 
-@pytest.mark.parametrize("file_name", ["../a.png", "/etc/a.png", "x/../../a.png", ""])
+@pytest.mark.parametrize("file_name", ["../a.png", "/etc/a.png", "x/../../a.png", "", ".", "x/.."])
 def test_paths_cannot_leave_the_images_folder(load, tmp_path, file_name):
     folder = tmp_path / "images"
     with pytest.raises(ValueError, match=r"image 1 has the path '.*' outside images_dir"):
@@ -122,6 +122,19 @@ def test_paths_cannot_leave_the_images_folder(load, tmp_path, file_name):
         (coco_file([image(1, "a.png"), image(1, "a.png")], []), "Images .*id 1 is there more"),
         (coco_file([image(1, "a.png")], [annotation(2, 1)] * 2), "Annotations .*id 2 is there"),
         (coco_file([image(1, "a.png")], [annotation(2, 1, bbox=[0, 0, -3, 1])]), "negative width"),
+        (coco_file([image([1], "a.png")], []), r"Images .* the id \[1\] is not an integer"),
+        (coco_file([image(1, "a.png", width="30")], []), "image 1 has the width and height"),
+        (coco_file([image(1, ["a.png"])], []), "image 1 has the file_name .* no text"),
+        (coco_file([image(1, "a.png")], [annotation(2, [1])]), "annotation 2 has the image_id"),
+        (coco_file([image(1, "a.png")], [annotation(2, 1, category_id=7)]), "no category has: 7"),
+        (
+            coco_file([image(1, "a.png")], [annotation(2, 1, segmentation=[[1e9] * 6])]),
+            r"annotations\.json: annotation 2 of image 1 has a polygon far outside",
+        ),
+        (
+            {**coco_file([image(1, "a.png")], []), "categories": [{"id": [1], "name": "cat"}]},
+            r"A category of .*annotations\.json is not a number and a name",
+        ),
         (coco_file([image(1, "b.png")], []), "None of the 1 images .* signing up from https://www"),
     ],
 )
@@ -135,6 +148,13 @@ def test_bad_files_are_refused_in_one_sentence_and_leave_no_dataset(
         load("objects365", content, [tmp_path / "a.png"])
     assert "\n" not in str(error.value)
     assert set(fo.list_datasets()) <= before
+
+
+def test_a_name_that_no_file_can_have_is_missing(load, tmp_path):
+    names = ["a.png", "x" * 5000, "nul\0.png"]
+    images = [image(number, name) for number, name in enumerate(names)]
+    dataset = load("kitti", coco_file(images, []), [tmp_path / "a.png"])
+    assert dataset.info["missing_images"] == names[1:]
 
 
 def test_missing_files_say_where_to_get_them(database, tmp_path):

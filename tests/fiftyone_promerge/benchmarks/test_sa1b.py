@@ -49,6 +49,10 @@ def test_sa1b_is_read_from_its_own_files(make_dataset, tmp_path):
         ('{"image": ', r"sa_1\.json is not valid JSON"),
         ("[]", r"sa_1\.json is not an SA-1B file"),
         ('{"image": {}}', "it has no image and annotations"),
+        ("[" * 100_000, r"sa_1\.json is not valid JSON"),
+        ('{"image": [], "annotations": []}', r"the image of .*sa_1\.json has no image_id"),
+        ('{"image": {"image_id": 1}, "annotations": 5}', "its annotations are no list"),
+        ('{"image": {"image_id": 1}, "annotations": [5]}', r"annotation of .*sa_1\.json has no id"),
     ],
 )
 def test_other_files_are_refused_by_name(database, tmp_path, text, message):
@@ -58,6 +62,7 @@ def test_other_files_are_refused_by_name(database, tmp_path, text, message):
     (tmp_path / "sa_1.json").write_text(text)
     with pytest.raises(CocoError, match=message):
         list(Sa1bFolder(tmp_path).images())
+        list(Sa1bFolder(tmp_path).annotations())
 
 
 def test_files_are_read_in_order_and_keep_their_ids(database, tmp_path):

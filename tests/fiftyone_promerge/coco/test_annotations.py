@@ -76,3 +76,12 @@ def test_batches_are_all_samples_in_order(make_dataset):
     first, second = batches(dataset)
     assert (len(first), len(second)) == (BATCH_SIZE, 3)
     assert first.values("id") + second.values("id") == dataset.values("id")
+
+
+def test_batches_reach_the_last_sample_whatever_the_estimate(dataset, monkeypatch):
+    import fiftyone as fo
+
+    from fiftyone_promerge.coco.annotations import batches
+
+    monkeypatch.setattr(fo.Dataset, "_estimated_count", lambda *_, **__: 1)
+    assert sum(len(batch.values("id")) for batch in batches(dataset)) == 6

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from promerge_core import ImageError, PromergeError, open_image
 from promerge_core.runs.coco_json import skipped_row
 from promerge_core.runs.local_run import CocoRun
-from promerge_core.runs.shards import ShardFolder, shard_row
+from promerge_core.runs.shard_rows import shard_row
+from promerge_core.runs.shards import ShardFolder
 from promerge_core.runs.sources import find_images
 
 SHARD_SIZE = 3

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from bson import ObjectId
 from bson.errors import InvalidDocument
@@ -92,3 +95,22 @@ def test_nothing_written_declares_no_field(dataset, writer):
     with writer(dataset, "masks") as opened:
         opened.write({})
     assert not dataset.has_field("masks")
+
+
+def test_runs_that_add_fields_at_once_keep_each_others(dataset, writer, monkeypatch):
+    import fiftyone as fo
+
+    # As in the App's server: each run has an object of its own.
+    monkeypatch.setattr(fo.config, "singleton_cache", False)
+    fields = [f"masks{number}" for number in range(8)]
+    objects = [fo.load_dataset(dataset.name) for _ in fields]
+    barrier, sample_id = threading.Barrier(len(fields)), dataset.first().id
+
+    def run(loaded, field):
+        with writer(loaded, field) as opened:
+            barrier.wait()
+            opened.write({sample_id: ImageMasks([], 4, 3)})
+
+    with ThreadPoolExecutor(len(fields)) as pool:
+        list(pool.map(run, objects, fields))
+    assert set(fields) <= fo.load_dataset(dataset.name).get_field_schema().keys()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,6 +167,87 @@ def test_what_holds_no_parameters_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "weights.pth")
     with pytest.raises(BackboneError, match="holds no state dict"):
         read_state_dict(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize("names", [[1], ["a", 1], [("a",)], [b"a"], [None]])
+def test_names_that_are_no_text_are_refused(tmp_path, names):
+    torch.save(dict.fromkeys(names, torch.zeros(2)), tmp_path / "weights.pth")
+    with pytest.raises(BackboneError, match="holds no state dict: names of parameters"):
+        read_state_dict(tmp_path / "weights.pth")
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_numbers_of_numpy_beside_the_weights_are_left_out(tmp_path, small, legacy):
+    content = {"model": small, "iteration": np.int64(90_000), "best_metric": np.float64(0.1)}
+    path = tmp_path / "weights.pth"
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    assert equal(read_state_dict(path), small)
+
+
+def test_the_weights_are_found_however_deep_they_are_wrapped(tmp_path, small):
+    path = tmp_path / "weights.pth"
+    torch.save({"model": {"teacher": {"state_dict": small}}}, path)
+    assert equal(read_state_dict(path), small)
+    endless = {"epoch": 3}
+    endless["model"] = endless
+    torch.save(endless, path)
+    with pytest.raises(BackboneError, match="holds no state dict"):
+        read_state_dict(path)
+
+
+def expanded(*shape):
+    return torch.zeros(1).expand(shape)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (expanded(10**6, 10**6), "1 of another shape"),
+        (expanded(3, 2).to(torch.complex64), "1 of another type"),
+        (torch.zeros(3, 2, dtype=torch.int64), "1 of another type"),
+        (torch.zeros(3, 2).to_sparse(), "1 of another type"),
+        (torch.quantize_per_tensor(torch.zeros(3, 2), 0.1, 0, torch.qint8), "1 of another type"),
+        (torch.zeros(3, 2, device="meta"), "1 of another type"),
+        (torch.full((3, 2), torch.nan), "1 not finite"),
+        (torch.full((3, 2), 1e300, dtype=torch.float64), "1 not finite"),
+    ],
+    ids=["huge", "complex", "whole", "sparse", "quantised", "meta", "NaN", "too large"],
+)
+@pytest.mark.filterwarnings("ignore:.*quantize:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*TypedStorage")
+def test_tensors_that_are_no_weights_are_refused_by_name(tmp_path, weight, message):
+    path = tmp_path / "weights.pth"
+    torch.save({"weight": weight, "bias": torch.zeros(3)}, path)
+    assert path.stat().st_size < 10_000
+    model = torch.nn.Linear(2, 3)
+    with pytest.raises(BackboneError, match=rf"^no: {message} \(weight"):
+        load_state(model, read_state_dict(path), "no")
+
+
+def test_weights_of_lower_precision_fit():
+    model = torch.nn.BatchNorm1d(2)
+    state = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in model.state_dict().items()
+    }
+    load_state(model, state, "does not fit")
+
+
+@pytest.mark.parametrize("length", [0, 7, 10**9, 2**40, 2**63, 2**64 - 1])
+def test_a_safetensors_file_with_a_wrong_header_is_refused(tmp_path, length):
+    path = tmp_path / "w.safetensors"
+    save_file({"a": torch.zeros(4)}, path)
+    path.write_bytes(length.to_bytes(8, "little") + path.read_bytes()[8:])
+    with pytest.raises(BackboneError, match=r"w\.safetensors is not a readable"):
+        read_state_dict(path)
+
+
+def test_what_is_no_regular_file_is_never_opened(tmp_path):
+    os.mkfifo(tmp_path / "fifo.pth")
+    (tmp_path / "loop.pth").symlink_to("loop.pth")
+    for path in (tmp_path / "fifo.pth", tmp_path / "loop.pth", Path("/dev/zero")):
+        with pytest.raises(BackboneError, match=f"no weights file at {path}"):
+            read_state_dict(path)
 
 
 def test_missing_weights_and_folders_are_named(tmp_path, load_small):

@@ -27,7 +27,7 @@ def listing(tmp_path):
 def rows(scene):
     """Seven rows: of real masks, of an image without any, and of one that was not read."""
     # Here, since only shards need pyarrow.
-    from promerge_core.runs.shards import shard_row
+    from promerge_core.runs.shard_rows import shard_row
 
     config = ProMergeConfig(image_size=64, seed_stride=2)
     generator = ProMerge(load_backbone("embedded", "cpu"), config)

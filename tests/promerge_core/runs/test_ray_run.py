@@ -31,7 +31,8 @@ from promerge_core import (
 from promerge_core.options import BackboneOptions
 from promerge_core.runs.coco_json import skipped_row
 from promerge_core.runs.ray_run import GeneratorSettings, RayRun
-from promerge_core.runs.shards import ShardFolder, shard_row
+from promerge_core.runs.shard_rows import shard_row
+from promerge_core.runs.shards import ShardFolder
 from promerge_core.runs.sources import RunError, find_images
 
 BATCH_SIZE, SHARD_SIZE, KILLS = 3, 6, 2

@@ -13,7 +13,8 @@ from promerge_core import ProMergeConfig, open_image
 from promerge_core.options import BackboneOptions
 from promerge_core.runs.coco_json import skipped_row
 from promerge_core.runs.ray_workers import GeneratorSettings, ShardSegmenter, read_shard
-from promerge_core.runs.shards import ShardFolder, shard_row
+from promerge_core.runs.shard_rows import shard_row
+from promerge_core.runs.shards import ShardFolder
 from promerge_core.runs.storage import ImageStore
 
 BATCH_SIZE = 2

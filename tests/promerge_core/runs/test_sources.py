@@ -47,6 +47,12 @@ def test_only_image_files_are_found(tmp_path):
     assert found == [".h.png", "a.JPG", "b.jpeg", "c.tif"]
 
 
+def test_heic_and_avif_are_image_files_whatever_is_installed(tmp_path):
+    for name in ("a.heic", "b.HEIF", "c.avif", "d.hif"):
+        (tmp_path / name).write_text("")
+    assert len(find_images(tmp_path)) == 4
+
+
 def test_a_folder_without_images_is_named(tmp_path):
     with pytest.raises(RunError, match=f"{tmp_path} holds no image files"):
         find_images(tmp_path)

@@ -82,3 +82,14 @@ def test_what_cannot_be_opened_is_an_image_error(tmp_path, kind):
         name = "file/a.png"
     with pytest.raises(ImageError, match=r"a FIFO, not an image|Too many levels|Not a directory"):
         ImageStore(str(tmp_path)).read(name)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("url", [False, True])
+def test_what_is_no_regular_file_is_never_opened(tmp_path, url):
+    os.mkfifo(tmp_path / "fifo.jpg")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    store = ImageStore(f"file://{tmp_path}" if url else str(tmp_path))
+    for name, kind in (("fifo", "a FIFO"), ("device", "a device")):
+        with pytest.raises(ImageError, match=rf"/{name}\.jpg: {kind}, not an image"):
+            store.read(f"{name}.jpg")

@@ -345,3 +345,72 @@ def test_missing_files_folders_and_other_archives(tmp_path):
         archive.writestr("archive/data.pkl", bytes(10_000_000))
     with pytest.raises(CheckpointError, match="compressed archive"):
         read_weights(tmp_path / "bomb.pth")
+
+
+class Settings:
+    """Stands in a training checkpoint beside its weights."""
+
+
+@pytest.mark.parametrize("writer", ["pickle", "zip", "legacy"])
+def test_numbers_of_numpy_beside_the_weights_are_left_out(tmp_path, writer):
+    path = tmp_path / "weights.pth"
+    weight = np.ones(2, dtype=np.float32)
+    rest = {"iteration": np.int64(89_999), "best_metric": np.float64(0.5)}
+    if writer == "pickle":
+        write(path, {"model": {"weight": weight}, **rest}, 4)
+    else:
+        content = {"model": {"weight": torch.from_numpy(weight)}, **rest}
+        torch.save(content, path, _use_new_zipfile_serialization=writer == "zip")
+    assert_equal(read_weights(path), {"weight": weight})
+
+
+@pytest.mark.parametrize("writer", ["pickle", "zip"])
+def test_what_stands_beside_the_weights_is_neither_imported_nor_run(tmp_path, writer):
+    path, target = tmp_path / "weights.pth", tmp_path / "created"
+    code = Reduced(eval, f"open({str(target)!r}, 'w')")
+    content = {"settings": Settings(), "hook": code, "calls": [code]}
+    if writer == "pickle":
+        write(path, {"model": {"weight": np.ones(2)}, **content}, 4)
+    else:
+        torch.save({"model": {"weight": torch.ones(2)}, **content}, path)
+    assert read_weights(path)["weight"].tolist() == [1, 1]
+    assert not target.exists()
+
+
+def test_data_that_is_named_again_and_again_takes_no_memory(tmp_path):
+    """As many arrays as wanted may refer to the same bytes; each would be copied."""
+    data = bytes(1 << 20)
+    path = tmp_path / "weights.pkl"
+    shared = {
+        f"w{i}": Reduced(np._core.multiarray.scalar, np.dtype("V1048576"), data)
+        for i in range(5000)
+    }
+    write(path, {"model": shared}, 4)
+    assert path.stat().st_size < 2_000_000
+    with pytest.raises(CheckpointError, match="asks for arrays of more data than it holds"):
+        read_weights(path)
+
+
+def test_an_array_under_two_names_takes_its_memory_once(tmp_path):
+    tied = np.ones(4, np.float32)
+    path = write(tmp_path / "weights.pkl", {"model": {"a": tied, "b": tied}}, 4)
+    assert_equal(read_weights(path), {"a": tied, "b": tied})
+    path = write(tmp_path / "many.pkl", {"model": dict.fromkeys(map(str, range(500)), tied)}, 4)
+    assert len({tensor.data_ptr() for tensor in read_weights(path).values()}) == 1
+
+
+@pytest.mark.timeout(30)
+def test_what_is_no_regular_file_is_never_read(tmp_path):
+    os.mkfifo(tmp_path / "fifo.pth")
+    for path, kind in ((tmp_path / "fifo.pth", "a FIFO"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(CheckpointError, match=f"{path} cannot be read: it is {kind}"):
+            read_weights(path)
+
+
+def test_a_file_larger_than_the_memory_is_refused_unread(tmp_path):
+    path = tmp_path / "weights.pkl"
+    with path.open("wb") as file:
+        file.write(b"c")
+        file.truncate(1 << 42)
+    with pytest.raises(CheckpointError, match="GB of memory are free"):
+        read_weights(path)

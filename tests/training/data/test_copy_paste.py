@@ -99,8 +99,13 @@ def test_one_to_all_but_one_instances_are_pasted():
     assert counts == {1, 2, 3}
 
 
-def test_of_a_single_instance_none_is_pasted():
+def test_a_single_instance_is_pasted():
     image, masks = pasted_from(1, (1.0, 1.0))
+    assert len(masks) == 1 and torch.equal(image[0] == 7, masks[0])
+
+
+def test_of_a_source_without_instances_none_is_pasted():
+    image, masks = pasted_from(0, (1.0, 1.0))
     assert len(masks) == 0 and int(image.max()) == 0
 
 

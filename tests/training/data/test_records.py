@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import pickle
 import subprocess
 import sys
@@ -92,6 +94,34 @@ def test_fewer_than_two_images_with_masks_is_one_sentence(tmp_path, records):
 def test_a_missing_file_is_one_sentence(tmp_path):
     with pytest.raises(RecordError, match="no training records"):
         RecordFile(tmp_path / "none.jsonl")
+
+
+def test_file_names_that_are_not_text_come_back(tmp_path):
+    records = [
+        dataclasses.replace(record, path=os.fsdecode(b"/photos/latin\xe9%d.jpg" % number))
+        for number, record in enumerate(some_records(3))
+    ]
+    write_records(tmp_path / "r.jsonl", records)
+    assert [record.path for record in RecordFile(tmp_path / "r.jsonl")] == [
+        record.path for record in records
+    ]
+
+
+@pytest.mark.parametrize("damage", [b"", b"words", "cut", "other", "objects"])
+def test_a_damaged_index_is_one_sentence(tmp_path, damage):
+    path = tmp_path / "r.jsonl"
+    write_records(path, some_records(3))
+    index = tmp_path / "r.index.npy"
+    if damage == "cut":
+        index.write_bytes(index.read_bytes()[:-5])
+    elif damage == "other":
+        np.save(index, np.zeros(3))
+    elif damage == "objects":
+        np.save(index, np.array([{}], dtype=object), allow_pickle=True)
+    else:
+        index.write_bytes(damage)
+    with pytest.raises(RecordError, match=r"the index of .*r\.jsonl is damaged"):
+        RecordFile(path)
 
 
 def test_an_interrupted_write_leaves_no_file(tmp_path):

@@ -71,6 +71,14 @@ def test_sizes_flips_and_pastes_vary(samples):
         assert inside > 90 > outside
 
 
+def test_without_pasting_every_image_has_its_own_instances_alone(file, tiny_recipe):
+    positions = np.arange(10)
+    args = (file, positions, tiny_recipe, tiny_recipe.rounds[0])
+    plain, pasted = TrainingSamples(*args, pastes=False), TrainingSamples(*args)
+    assert {len(plain[number].masks) for number in range(20)} == {2}
+    assert max(len(pasted[number].masks) for number in range(20)) > 2
+
+
 def test_an_unreadable_image_is_replaced_by_the_next_one(records, tmp_path, tiny_recipe, caplog):
     (tmp_path / "broken.png").write_text("words")
     wrong = dataclasses.replace(records[1], path=records[1].path, width=63)

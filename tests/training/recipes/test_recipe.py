@@ -51,6 +51,12 @@ def test_a_batch_that_devices_cannot_share_is_one_sentence(batch):
         CUTLER.scaled(100, 4, batch)
 
 
+def test_the_cascade_has_a_gamma_of_its_own():
+    """CutLER's configuration of the cascade says 0.02; that of Mask R-CNN leaves the default."""
+    assert CUTLER.of("mask_rcnn").gamma == 0.1
+    assert CUTLER.of("cascade_mask_rcnn") == dataclasses.replace(CUTLER, gamma=0.02)
+
+
 def test_a_recipe_survives_json():
     for recipe in RECIPES.values():
         assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe

@@ -74,6 +74,14 @@ def test_a_changed_number_of_the_recipe_is_named(settings, tmp_path):
         settings._replace(recipe=recipe).save(tmp_path / "run.json")
 
 
+def test_a_run_keeps_the_numbers_it_was_begun_with(settings, tmp_path):
+    """A newer version of the recipe is for new runs."""
+    settings.save(tmp_path / "run.json")
+    newer = settings._replace(recipe=dataclasses.replace(settings.recipe, gamma=0.5))
+    assert newer.save(tmp_path / "run.json") == settings
+    assert Settings.load(tmp_path / "run.json") == settings
+
+
 def test_initial_weights_are_a_file_or_random_or_dinos(tmp_path, monkeypatch):
     assert find_weights("random") is None
     (tmp_path / "w.pth").write_bytes(b"")

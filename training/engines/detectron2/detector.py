@@ -34,11 +34,13 @@ class Detectron2Detector(Detector):
     @torch.inference_mode()
     def predict(self, images: Sequence[np.ndarray]) -> list[list[Mask]]:
         """See `Detector.predict`."""
-        inputs = [{"image": self._resized(image)} for image in images]
-        results = self._model.inference(inputs, do_postprocess=False)
-        return [
-            _masks(result, *image.shape[:2]) for result, image in zip(results, images, strict=True)
-        ]
+        # One at a time: images of a batch are padded to the largest, which changes what is found.
+        return [self._predict(image) for image in images]
+
+    def _predict(self, image: np.ndarray) -> list[Mask]:
+        inputs = [{"image": self._resized(image)}]
+        (result,) = self._model.inference(inputs, do_postprocess=False)
+        return _masks(result, *image.shape[:2])
 
     def _resized(self, image: np.ndarray) -> torch.Tensor:
         resized = self._resize.get_transform(image).apply_image(image)

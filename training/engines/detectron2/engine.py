@@ -17,6 +17,7 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
 )
 from fiftyone_promerge.training.data.samples import RecordImages, Sample, Steps, TrainingSamples
 from fiftyone_promerge.training.engines.base import Detector, Job, World
+from fiftyone_promerge.training.engines.validations import Validations
 from fiftyone_promerge.training.recipes import Recipe
 from fiftyone_promerge.training.registry import ENGINES
 from fiftyone_promerge.training.validation import precision_of_parts
@@ -34,9 +35,18 @@ from detectron2.modeling import GeneralizedRCNN
 from detectron2.solver import LRMultiplier
 from detectron2.structures import BitMasks, Boxes, Instances
 from detectron2.utils import comm
+from detectron2.utils.events import get_event_storage
 
 from .detector import Detectron2Detector
-from .hooks import Checkpointer, FollowJob, SeedSteps, StopTraining, latest_metrics, log_to
+from .hooks import (
+    Checkpointer,
+    EndRound,
+    FollowJob,
+    SeedSteps,
+    StopTraining,
+    latest_metrics,
+    log_to,
+)
 from .models import model_config
 from .processes import join
 from .solver import learning_rates, make_optimizer
@@ -70,6 +80,8 @@ def train(job: Job) -> None:
             trainer.train(first, job.schedule.iterations)
         except StopTraining:
             raise job.stopped(trainer.iter + 1) from None
+        except EndRound:
+            pass
     if world.rank == 0:
         save_checkpoint(job.output, _checkpoint(job, model, dict(latest_metrics(trainer))))
         checkpointer.discard()
@@ -126,23 +138,30 @@ def _hooks(
     precise_steps = min(_PRECISE_BN_STEPS, math.ceil(iterations / 10))
     writers = d2.default_writers(str(job.folder), iterations) if world.rank == 0 else []
     hooks = d2.hooks
+    follow = FollowJob(job, world, checkpointer)
     return [
         SeedSteps(recipe.seed, world.rank),
         hooks.IterationTimer(),
         hooks.LRScheduler(scheduler=rates),
-        hooks.PreciseBN(0, trainer.model, _loader(job, world, precise_steps), precise_steps),
+        # As CutLER has it: pasted instances are no part of the statistics.
+        hooks.PreciseBN(
+            0, trainer.model, _loader(job, world, precise_steps, pastes=False), precise_steps
+        ),
         hooks.PeriodicCheckpointer(checkpointer, math.ceil(iterations / recipe.checkpoints)),
         hooks.EvalHook(
-            iterations // recipe.validations, lambda: _validate(job, world, checkpointer.model)
+            iterations // recipe.validations,
+            lambda: _validate(job, world, checkpointer.model, follow.validations),
         ),
         hooks.PeriodicWriter(writers, _WRITE_EVERY),
-        FollowJob(job, world, checkpointer),
+        follow,
     ]
 
 
-def _loader(job: Job, world: World, iterations: int, first: int = 0) -> DataLoader:
+def _loader(
+    job: Job, world: World, iterations: int, first: int = 0, pastes: bool = True
+) -> DataLoader:
     return DataLoader(
-        TrainingSamples(job.records, job.split.train, job.recipe, job.schedule),
+        TrainingSamples(job.records, job.split.train, job.recipe, job.schedule, pastes),
         batch_sampler=Steps(iterations, job.recipe.batch_size, world.rank, world.world_size, first),
         num_workers=job.num_workers,
         collate_fn=_to_inputs,
@@ -167,8 +186,10 @@ def _to_inputs(samples: list[Sample]) -> list[dict[str, Any]]:
     ]
 
 
-def _validate(job: Job, world: World, model: GeneralizedRCNN) -> dict[str, float]:
-    """AP on the validation images, which the processes share; in rank 0 alone."""
+def _validate(
+    job: Job, world: World, model: GeneralizedRCNN, validations: Validations
+) -> dict[str, float]:
+    """AP on the validation images, which the processes share; in rank 0, which keeps the best."""
     detector = Detectron2Detector(model.eval(), job.recipe, model.device)
     share = RecordImages(job.records, job.split.validation[world.rank :: world.world_size])
     found = {
@@ -178,7 +199,13 @@ def _validate(job: Job, world: World, model: GeneralizedRCNN) -> dict[str, float
     }
     model.train()
     parts = comm.gather(found)
-    return precision_of_parts(job.records, parts) if world.rank == 0 else {}
+    if world.rank != 0:
+        return {}
+    metrics = precision_of_parts(job.records, parts)
+    if validations.add(get_event_storage().iter + 1, metrics["AP"]):
+        save_checkpoint(job.best, _checkpoint(job, model, metrics))
+    validations.write()
+    return metrics
 
 
 def _checkpoint(job: Job, model: GeneralizedRCNN, metrics: dict[str, float]) -> Checkpoint:

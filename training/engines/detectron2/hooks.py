@@ -16,10 +16,15 @@ from detectron2.engine import HookBase, TrainerBase
 
 from fiftyone_promerge.training.checkpoints.checkpoint import CheckpointError
 from fiftyone_promerge.training.engines.base import Job, World
+from fiftyone_promerge.training.engines.validations import Validations
 
 
 class StopTraining(BaseException):
     """Ends detectron2's loop, which would log any `Exception` as a failure."""
+
+
+class EndRound(BaseException):
+    """Ends detectron2's loop where AP does not rise any more."""
 
 
 class Checkpointer(DetectionCheckpointer):
@@ -84,29 +89,44 @@ class FollowJob(HookBase):
         job: the round.
         world: the processes that train together.
         checkpointer: writes the checkpoint to resume from.
+
+    Attributes:
+        validations: of the round, from when training begins.
     """
+
+    validations: Validations
 
     def __init__(self, job: Job, world: World, checkpointer: Checkpointer) -> None:
         self._job = job
         self._world = world
         self._checkpointer = checkpointer
 
+    def before_train(self) -> None:
+        """See `HookBase`."""
+        self.validations = Validations(self._job, self.trainer.start_iter)
+
     def after_step(self) -> None:
         """See `HookBase`."""
         step = self.trainer.iter
         if self._world.rank == 0:
             self._job.report(step + 1, latest_metrics(self.trainer))
-        if step + 1 < self.trainer.max_iter and self._asked_to_stop():
+        if step + 1 == self.trainer.max_iter:
+            return
+        is_enough, is_asked = self._decisions()
+        if is_enough:
+            raise EndRound
+        if is_asked:
             self._checkpointer.save(f"model_{step:07d}", iteration=step)
             raise StopTraining
 
-    def _asked_to_stop(self) -> bool:
-        asked = torch.zeros(1, device=self._checkpointer.model.device)
-        if self._world.rank == 0 and self._job.stop():
-            asked += 1
+    def _decisions(self) -> list[bool]:
+        """Whether AP does not rise any more, and whether to stop, as rank 0 knows it."""
+        decisions = torch.zeros(2, device=self._checkpointer.model.device)
+        if self._world.rank == 0:
+            decisions[:] = torch.tensor([self.validations.is_enough, self._job.stop()])
         if self._world.world_size > 1:
-            dist.broadcast(asked, src=0)
-        return bool(asked)
+            dist.broadcast(decisions, src=0)
+        return decisions.bool().tolist()
 
 
 def latest_metrics(trainer: TrainerBase) -> Mapping[str, float]:

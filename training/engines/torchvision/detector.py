@@ -28,5 +28,10 @@ class TorchvisionDetector(Detector):
     @torch.inference_mode()
     def predict(self, images: Sequence[np.ndarray]) -> list[list[Mask]]:
         """See `Detector.predict`."""
-        batch = [torch.tensor(image, device=self.device).movedim(2, 0) / 255 for image in images]
-        return [found["masks"] for found in self._model(batch)]
+        # One at a time: images of a batch are padded to the largest, which changes what is found.
+        return [self._predict(image) for image in images]
+
+    def _predict(self, image: np.ndarray) -> list[Mask]:
+        pixels = torch.tensor(image, device=self.device).movedim(2, 0) / 255
+        masks: list[Mask] = self._model([pixels])[0]["masks"]
+        return masks

@@ -57,7 +57,7 @@ def train(job: Job) -> None:
         trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
     if world.rank == 0:
         save_checkpoint(job.output, module.checkpoint())
-        last.unlink()
+        last.unlink(missing_ok=True)
 
 
 def make_trainer(job: Job, world: World) -> pl.Trainer:
@@ -85,7 +85,6 @@ def make_trainer(job: Job, world: World) -> pl.Trainer:
         check_val_every_n_epoch=None,
         val_check_interval=max(iterations // job.recipe.validations, 1),
         num_sanity_val_steps=0,
-        gradient_clip_val=job.recipe.gradient_norm,
         log_every_n_steps=max(min(iterations // 100, 50), 1),
         logger=[
             CSVLogger(job.folder, name="csv", flush_logs_every_n_steps=1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
     library_versions,
     load_state,
     read_checkpoint,
+    save_checkpoint,
 )
 from fiftyone_promerge.training.data.samples import RecordImages, Sample, Steps, TrainingSamples
 from fiftyone_promerge.training.engines.base import Job, World
+from fiftyone_promerge.training.engines.validations import Validations
 from fiftyone_promerge.training.validation import precision_of_parts
 from promerge_core import Mask
 from promerge_core.backbones.weights import read_state_dict
@@ -59,6 +61,10 @@ class DetectorModule(pl.LightningModule):
     def train_dataloader(self) -> DataLoader:
         """The samples of the steps that are still to be done."""
         return make_loader(self._job, self._world, self.trainer.global_step)
+
+    def on_train_start(self) -> None:
+        """Reads the validations before the checkpoint that training continues from."""
+        self._validations = Validations(self._job, self.trainer.global_step)
 
     def val_dataloader(self) -> DataLoader:
         """The validation images that are this process's share."""
@@ -101,6 +107,16 @@ class DetectorModule(pl.LightningModule):
         passed = sum(milestone <= step for milestone in self._job.schedule.milestones)
         return float(warmup * recipe.gamma**passed)
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """See `LightningModule`: as in CutLER each parameter is clipped alone, not all together."""
+        for parameter in self.model.parameters():
+            torch.nn.utils.clip_grad_norm_(parameter, self._job.recipe.gradient_norm)
+
     def training_step(self, batch: list[Sample], batch_idx: int) -> torch.Tensor:
         """See `LightningModule.training_step`; the loss is the sum of all losses."""
         self.model.choose_by([sample.number for sample in batch])
@@ -126,16 +142,24 @@ class DetectorModule(pl.LightningModule):
                 self._found[position] = detector.predict([pixels])[0]
 
     def on_validation_epoch_end(self) -> None:
-        """Gathers what all processes found and measures AP."""
+        """Gathers what all processes found, measures AP, and keeps the best detector."""
         parts: list[Any] = [self._found]
         if dist.is_available() and dist.is_initialized():
             parts *= self._world.world_size
             dist.all_gather_object(parts, self._found)
         self._found = {}
-        self.log_dict(precision_of_parts(self._job.records, parts), sync_dist=True)
+        metrics = precision_of_parts(self._job.records, parts)
+        self.log_dict(metrics, sync_dist=True)
+        is_best = self._validations.add(self.trainer.global_step, metrics["AP"])
+        if self.trainer.is_global_zero:
+            self._validations.write()
+            if is_best:
+                save_checkpoint(self._job.best, self.checkpoint(metrics))
+        if self._validations.is_enough:
+            self.trainer.should_stop = True
 
-    def checkpoint(self) -> Checkpoint:
-        """The detector as it is now."""
+    def checkpoint(self, metrics: Mapping[str, float] | None = None) -> Checkpoint:
+        """The detector as it is now; `metrics` are newer than the trainer's."""
         job = self._job
         return Checkpoint(
             engine="torchvision",
@@ -144,7 +168,7 @@ class DetectorModule(pl.LightningModule):
             round=job.round,
             source=job.source,
             versions=library_versions("torchvision", "lightning"),
-            metrics=latest_metrics(self.trainer),
+            metrics={**latest_metrics(self.trainer), **(metrics or {})},
             model=self.model.state_dict(),
         )
 

@@ -64,6 +64,7 @@ def job(records: RecordFile | None, folder: Path, iterations: int = 4, **changes
         "detector": None,
         "source": {"dataset": "coco_sample", "field": "ground_truth", "images": 2},
         "num_workers": 0,
+        "patience": None,
         "report": lambda done, metrics: None,
         "stop": lambda: False,
     }

@@ -66,7 +66,7 @@ def test_the_losses_fall_and_the_checkpoint_predicts(records, tmp_path, architec
     assert {"loss", "AP", "AP50"} <= set(checkpoint.metrics)
     assert {"detectron2", "torch"} <= set(checkpoint.versions)
     left = sorted(path.name for path in one.folder.iterdir() if "tfevents" not in path.name)
-    assert left == ["detector.pt", "log.txt", "metrics.json"]
+    assert left == ["best.pt", "detector.pt", "log.txt", "metrics.json", "validations.json"]
 
     detector = load(checkpoint, torch.device("cpu"))
     images = [np.array(Image.open(record.path).convert("RGB")) for record in records]

@@ -73,6 +73,7 @@ def job(records, tiny_recipe, tmp_path):
         detector=None,
         source={},
         num_workers=0,
+        patience=None,
         report=lambda done, metrics: None,
         stop=lambda: False,
     )
@@ -103,6 +104,18 @@ def test_the_learning_rate_rises_and_falls_at_the_milestone(job):
         optimizer.step()
         scheduler.step()
     assert rates == pytest.approx([0.1, 0.55, 1.0, job.recipe.gamma])
+
+
+def test_each_parameter_is_clipped_alone(job):
+    """A large gradient of one parameter makes no other's smaller (CutLER's CLIP_TYPE: norm)."""
+    module = DetectorModule(job, World())
+    first, second, *others = module.model.parameters()
+    first.grad = torch.full_like(first, 7.0)
+    second.grad = torch.full_like(second, 1e-6)
+    module.configure_gradient_clipping(torch.optim.SGD(module.model.parameters(), lr=1.0))
+    assert float(first.grad.norm()) == pytest.approx(job.recipe.gradient_norm, rel=1e-4)
+    assert torch.equal(second.grad, torch.full_like(second, 1e-6))
+    assert all(other.grad is None for other in others)
 
 
 def test_processes_share_the_validation_images_and_none_is_without(job):

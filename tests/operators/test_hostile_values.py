@@ -1,0 +1,44 @@
+"""Forms with values that the App never sends: each is answered with a form, none with an error."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+VALUES = [
+    *([], ["a"], {}, {"a": 1}, 3, -1, 1.5, math.nan, math.inf, -math.inf, 10**30, True, None),
+    *("", " ", "a.b", "_id", "$x", "a" * 5000, "\x00", "\ud800", "[/bold]", "<script>"),
+    *("../../etc/passwd", "/etc/passwd", "/dev/zero", "~", "~nobody/x", "id", "filepath", "tags"),
+]
+
+
+@pytest.fixture
+def masks(photos):
+    """The photos, with an empty field of detections."""
+    import fiftyone as fo
+
+    photos.set_values("masks", [fo.Detections()] * len(photos))
+    return photos
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        "generate_masks",
+        "evaluate_masks",
+        "train_detector",
+        "apply_detector",
+        "load_benchmark",
+        "export_coco",
+        "stop_run",
+    ],
+)
+def test_every_value_of_every_input_is_answered_with_a_form(app, masks, operator):
+    before = list(masks.get_field_schema())
+    names = [*app.form(operator, masks, {"advanced": True}), "overwrite", "nothing"]
+    for value in VALUES:
+        form = app.form(operator, masks, {**dict.fromkeys(names, value), "advanced": True})
+        assert all(app.wrong(form).values()), value
+    assert list(masks.get_field_schema()) == before
+    assert not masks.list_runs() and not masks.list_evaluations()
