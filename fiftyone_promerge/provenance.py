@@ -163,6 +163,8 @@ def check_replaceable(samples: foc.SampleCollection, label_field: str) -> None:
     Raises:
         FieldError: somebody else made labels of it; the message names another field.
     """
+    if not samples.has_field(label_field):
+        return
     check_made_here(samples, label_field)
     name = label_field.removeprefix("frames.")
     # What is made here has a reason, be it null: see `labels.masks_to_detections`.

@@ -213,3 +213,31 @@ def test_the_header_of_a_json_has_the_options_that_decide(photos, tmp_path):
     for config in (BackboneOptions, DeviceOptions, RunOptions):
         for one in config.parameters():
             assert (one.name in header) == one.decides, one.name
+
+
+# What may be replaced -----------------------------------------------------------------------------
+
+
+def test_only_labels_that_were_made_here_may_be_replaced(
+    provenance, dataset, small_model, field_error
+):
+    import fiftyone as fo
+
+    provenance.check_replaceable(dataset, "masks")
+    dataset.apply_model(small_model, label_field="masks", num_workers=0)
+    provenance.check_replaceable(dataset, "masks")
+    sample = dataset.last()
+    sample["masks"] = fo.Detections(detections=[fo.Detection(label="drawn")])
+    sample.save()
+    provenance.check_made_here(dataset, "masks")
+    provenance.check_replaceable(dataset.limit(5), "masks")
+    with pytest.raises(field_error, match="for example 'promerge'"):
+        provenance.check_replaceable(dataset, "masks")
+
+
+def test_a_copy_of_ours_is_not_known_to_be_ours(provenance, dataset, small_model, field_error):
+    dataset.apply_model(small_model, label_field="promerge", num_workers=0)
+    dataset.clone_sample_field("promerge", "copy")
+    for check in (provenance.check_made_here, provenance.check_replaceable):
+        with pytest.raises(field_error, match="for example 'promerge_2'"):
+            check(dataset.limit(1), "copy")
