@@ -84,7 +84,7 @@ class Parameter(NamedTuple):
 
     def _checked_number(self, value: Any) -> Any:
         is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value):
+        if not is_number or not _is_finite(value):
             raise ConfigError(f"{self.name} must be a finite number; got {value!r}")
         if self.type is int and value % 1:
             raise ConfigError(f"{self.name} must be a whole number; got {value!r}")
@@ -218,6 +218,13 @@ def takes(*declared: type[Config], **defaults: Any) -> Callable[[Function], Func
         return cast(Function, checked)
 
     return decorate
+
+
+def _is_finite(number: Any) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an int that no float can hold
+        return False
 
 
 def _sentence(one: Parameter) -> str:

@@ -96,6 +96,7 @@ def _check_engine(context: click.Context) -> None:
 def _generate_shards(
     source: Source, output: str | None, flags: dict[str, Any], config: RefinementConfig
 ) -> Summary:
+    from promerge_core.backbones.loading import check_backbone
     from promerge_core.runs.ray_run import GeneratorSettings, RayRun
     from promerge_core.runs.shards import ShardFolder
 
@@ -107,6 +108,7 @@ def _generate_shards(
     ray = RayOptions.pick(flags)
     digest = None
     if chosen.weights is not None:
+        check_backbone(chosen.backbone, chosen.weights)
         digest = _file_digest(chosen.weights)
         chosen = dataclasses.replace(chosen, weights=str(Path(chosen.weights).resolve()))
     settings = GeneratorSettings(flags["method"], config, chosen, digest)
@@ -127,12 +129,10 @@ def _generate_json(
 ) -> Summary:
     from promerge_core import load_backbone
     from promerge_core.runs.local_run import CocoRun
+    from promerge_core.runs.outputs import check_output
 
-    if output.is_dir():
-        raise RunError(f"{output} is a folder; name the COCO json to write")
-    if not output.parent.is_dir():
-        raise RunError(f"there is no folder {output.parent} to write {output.name} into")
     chosen, options = BackboneOptions.pick(flags), RunOptions.pick(flags)
+    check_output(output, options.overwrite)
     backbone = load_backbone(chosen.backbone, chosen.device, chosen.dtype, chosen.weights)
     deciding = options.deciding()
     batch_size = deciding.pop("batch_size")
