@@ -127,12 +127,10 @@ def _generate_json(
 ) -> Summary:
     from promerge_core import load_backbone
     from promerge_core.runs.local_run import CocoRun
+    from promerge_core.runs.outputs import check_output
 
-    if output.is_dir():
-        raise RunError(f"{output} is a folder; name the COCO json to write")
-    if not output.parent.is_dir():
-        raise RunError(f"there is no folder {output.parent} to write {output.name} into")
     chosen, options = BackboneOptions.pick(flags), RunOptions.pick(flags)
+    check_output(output, options.overwrite)
     backbone = load_backbone(chosen.backbone, chosen.device, chosen.dtype, chosen.weights)
     deciding = options.deciding()
     batch_size = deciding.pop("batch_size")

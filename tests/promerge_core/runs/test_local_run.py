@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -608,3 +609,23 @@ def test_images_listed_but_not_there_are_counted_as_broken(listing, tmp_path, ge
     summary = run.run()
     assert (summary.images, len(summary.skipped)) == (1, 2)
     assert "no such file" in summary.skipped[0].why
+
+
+def test_what_cannot_be_opened_is_skipped_and_listed(generator, tmp_path, scene, monkeypatch):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    Image.fromarray(scene(40, 50)).save("a.png")
+    os.mkfifo("fifo.png")
+    socket.socket(socket.AF_UNIX).bind("socket.png")
+    Path("device.png").symlink_to("/dev/zero")
+    Path("itself.png").symlink_to("itself.png")
+    Path("nothing.png").symlink_to("nowhere.png")
+    summary = start(generator, find_images(folder), tmp_path / "masks.json").run()
+    assert summary.images == 1
+    reasons = {image.path: image.why.rpartition(": ")[2] for image in summary.skipped}
+    assert reasons["fifo.png"] == "a FIFO, not an image"
+    assert reasons["socket.png"] == "a socket, not an image"
+    assert reasons["device.png"] == "a device, not an image"
+    assert reasons["nothing.png"] == "no such file"
+    assert "itself.png" in reasons
