@@ -62,7 +62,8 @@ def test_the_best_detector_is_kept_beside_the_last(run, records, tmp_path, often
     path = run(records, tmp_path)
     best, last = read_checkpoint(path.with_name("best.pt")), read_checkpoint(path)
     assert best.architecture == last.architecture
-    assert best.metrics["AP"] >= last.metrics["AP"]
+    # The metrics of the last one are logged in single precision.
+    assert best.metrics["AP"] >= last.metrics["AP"] - 1e-6
 
 
 def test_a_round_ends_when_ap_does_not_rise(run, records, tmp_path, often):
