@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from promerge_core import SkippedImage
 from promerge_core.files import irregular_kind
-from promerge_core.runs.sources import ImageEntry, RunError
+from promerge_core.runs.sources import ImageEntry, RunError, none_readable
 
 if TYPE_CHECKING:
     import fiftyone as fo
@@ -42,10 +42,7 @@ def find_images_for_dataset(entries: Sequence[ImageEntry]) -> Images:
         else:
             images.skipped.append(SkippedImage(path, f"{path}: {why}"))
     if images.skipped and not images.ids:
-        raise RunError(
-            f"none of the {len(images.skipped)} images could be read; "
-            f"the first: {images.skipped[0].why}"
-        )
+        raise none_readable(images.skipped)
     return images
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from promerge_core.options import BackboneOptions, RayOptions, RunOptions
 from promerge_core.registry import METHODS, method_config
-from promerge_core.runs.sources import ImageEntry, RunError, is_url
+from promerge_core.runs.sources import ImageEntry, RunError, is_url, none_readable
 
 from .datasets import Images, find_images_for_dataset, old_or_new_dataset
 from .options import declared_options, flag, is_given, method_options, method_parameters
@@ -221,10 +221,7 @@ def _fill(
     summary = generate_masks(dataset, model, field, masks_dir=masks_dir, **options.to_dict())
     already = count_samples(dataset) - summary.images - len(summary.skipped)
     if summary.skipped and not summary.images and not already:
-        raise RunError(
-            f"none of the {len(summary.skipped)} images could be read; "
-            f"the first: {summary.skipped[0].why}"
-        )
+        raise none_readable(summary.skipped)
     if already:
         console.print(f"{already} images had masks already; --overwrite makes them again")
     return summary

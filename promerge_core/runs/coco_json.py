@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from promerge_core.errors import CocoError
-from promerge_core.files import irregular_kind
 from promerge_core.generator import ImageMasks
 from promerge_core.images import SkippedImage
 
-from .locks import hold
-from .sources import RunError
+from .locks import check_regular, hold
 from .summary import Summary
 
 CATEGORY = {"id": 1, "name": "object", "supercategory": "object"}
@@ -140,9 +138,7 @@ def write_json(
         ValueError: a number is NaN or infinite, which JSON does not have.
     """
     output = Path(os.path.realpath(output))
-    there = irregular_kind(output)
-    if there is not None:
-        raise RunError(f"{output} is {there}; name a file to write")
+    check_regular(output)
     draft = output.with_name(output.name + ".draft")
     with hold(output):
         # What a killed run left; opened again, it might be a link or a FIFO by now.

@@ -17,9 +17,8 @@ from promerge_core.images import ImageError, PreparedImage, SkippedImage, open_i
 
 from .coco_file import CocoFile
 from .coco_json import ImageRow, image_row, skipped_row, write_coco
-from .locks import hold
-from .outputs import check_regular
-from .sources import MADE, ImageEntry, Likeness, RunError, compare_runs, run_identity
+from .locks import check_regular, hold
+from .sources import MADE, ImageEntry, Likeness, RunError, compare_runs, none_readable, run_identity
 from .summary import Summary
 
 _BEGUN = {
@@ -143,10 +142,7 @@ class CocoRun:
                 f"what was done is kept, and the same run continues from there"
             ) from error
         if not summary.images:
-            raise RunError(
-                f"none of the {len(summary.skipped)} images could be read; "
-                f"the first: {summary.skipped[0].why}"
-            )
+            raise none_readable(summary.skipped)
         return summary
 
     def _run(self, num_workers: int, progress: Callable[[int], object] | None) -> Summary:

@@ -1,4 +1,4 @@
-"""A run's lock on what it writes: two runs never write to one output at the same time."""
+"""What a run writes: a regular file, and never two runs to one at the same time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from promerge_core.files import irregular_kind
+
 from .sources import RunError
 
 logger = logging.getLogger(__name__)
@@ -21,6 +23,17 @@ _WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 # The file of each lock that this process holds -> its descriptor and the thread that took it.
 _held: dict[Path, tuple[int, int]] = {}
+
+
+def check_regular(path: Path) -> None:
+    """Raises RunError where something else than a regular file stands, without opening it."""
+    try:
+        kind = irregular_kind(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RunError(f"{path} cannot be written: {reason}; name another file") from error
+    if kind is not None:
+        raise RunError(f"{path} is {kind}; name a file to write")
 
 
 @contextlib.contextmanager

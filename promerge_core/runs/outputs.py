@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from promerge_core.errors import CocoError
-from promerge_core.files import irregular_kind
 
 from .coco_file import CocoFile
 from .coco_json import DESCRIPTION
+from .locks import check_regular
 from .sources import RunError
 
 
@@ -53,17 +53,6 @@ def check_output(
         raise RunError(
             f"{path} exists and another run wrote it; choose another file, or overwrite it"
         )
-
-
-def check_regular(path: Path) -> None:
-    """Raises RunError where something else than a regular file stands, without opening it."""
-    try:
-        kind = irregular_kind(path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise RunError(f"{path} cannot be written: {reason}; name another file") from error
-    if kind is not None:
-        raise RunError(f"{path} is {kind}; name a file to write")
 
 
 def _check_folder(target: Path) -> None:

@@ -11,13 +11,18 @@ from typing import Any, Literal, NamedTuple
 from PIL import Image
 
 from promerge_core.errors import PromergeError
-from promerge_core.images import HEIF_SUFFIXES
+from promerge_core.images import HEIF_SUFFIXES, SkippedImage
 
 from .coco_file import CocoFile
 
 
 class RunError(PromergeError):
     """A run cannot start or continue; the message says why and what to do."""
+
+
+def none_readable(skipped: Sequence[SkippedImage]) -> RunError:
+    """The error of a run all of whose images were skipped."""
+    return RunError(f"none of the {len(skipped)} images could be read; the first: {skipped[0].why}")
 
 
 class ImageEntry(NamedTuple):

@@ -6,6 +6,8 @@ import math
 
 import pytest
 
+from fiftyone_promerge.plugin import OPERATORS
+
 VALUES = [
     *([], ["a"], {}, {"a": 1}, 3, -1, 1.5, math.nan, math.inf, -math.inf, 10**30, True, None),
     *("", " ", "a.b", "_id", "$x", "a" * 5000, "\x00", "\ud800", "[/bold]", "<script>"),
@@ -22,18 +24,7 @@ def masks(photos):
     return photos
 
 
-@pytest.mark.parametrize(
-    "operator",
-    [
-        "generate_masks",
-        "evaluate_masks",
-        "train_detector",
-        "apply_detector",
-        "load_benchmark",
-        "export_coco",
-        "stop_run",
-    ],
-)
+@pytest.mark.parametrize("operator", OPERATORS)
 def test_every_value_of_every_input_is_answered_with_a_form(app, masks, operator):
     before = list(masks.get_field_schema())
     names = [*app.form(operator, masks, {"advanced": True}), "overwrite", "nothing"]

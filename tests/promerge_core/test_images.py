@@ -390,7 +390,7 @@ def test_avif_is_read(tmp_path):
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
 @pytest.mark.parametrize("name", ["photo.heic", "photo.jpg"])
 def test_heic_is_read_as_it_is_shown(tmp_path, orientation, name):
-    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif = pytest.importorskip("pillow_heif", reason="the extra 'heif' is not installed")
     pixels = np.zeros((64, 96, 3), np.uint8)
     pixels[:32, :48] = (255, 255, 255)
     exif = Image.Exif()

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from promerge_core import ProMerge, ProMergeConfig, load_backbone
 from promerge_core.runs.coco_json import skipped_row
+
+
+@pytest.fixture
+def start_program():
+    """Starts Python programs, each in a session of its own; returns when one has said something."""
+    processes = []
+
+    def start(program, *arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, *arguments],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        processes.append(process)
+        assert process.stdout.readline()
+        return process
+
+    yield start
+    for process in processes:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
 
 
 @pytest.fixture

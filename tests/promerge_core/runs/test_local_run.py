@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -397,27 +396,14 @@ run.run(workers, stop)
 
 
 @pytest.fixture
-def slow_run(photos, tmp_path):
+def slow_run(photos, start_program):
     """Starts a process whose run stands still after two batches."""
-    processes = []
 
     def begin(output, workers=0):
         arguments = [str(photos), str(output), CONFIG, SETTINGS, BATCH, workers]
-        process = subprocess.Popen(
-            [sys.executable, "-c", SLOW, *map(json.dumps, arguments)],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        processes.append(process)
-        assert process.stdout.readline()
-        return process
+        return start_program(SLOW, *map(json.dumps, arguments))
 
-    yield begin
-    for process in processes:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+    return begin
 
 
 def test_a_second_run_on_an_output_is_refused_and_changes_nothing(

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -36,25 +33,9 @@ def output(tmp_path):
 
 
 @pytest.fixture
-def holder(output):
+def holder(output, start_program):
     """Starts a process that holds the lock, alone or with a forked one that lives on."""
-    groups = []
-
-    def start(how):
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(output), how],
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        groups.append(process)
-        assert process.stdout.readline()
-        return process
-
-    yield start
-    for process in groups:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+    return lambda how: start_program(HOLDER, str(output), how)
 
 
 def test_a_second_process_is_told_who_holds_it(output, holder):
