@@ -70,6 +70,17 @@ class Recipe:
         validations: how many times AP is measured in a round.
         checkpoints: how many times a checkpoint is written in a round.
         seed: of the initial weights, the order of the images and their augmentation.
+        optimizer: `sgd`, or `adamw` (Loshchilov and Hutter 2019), which needs no `momentum`.
+        decay: how the learning rate falls: in `steps`, at the milestones, or as a `cosine` to 0.
+        norm: the normalisation of the backbone and the FPN: `batch`, synchronised over devices,
+            `group` (Wu and He 2018), or `frozen`, that of the initial weights.
+        average: decay per step of the moving average of the weights that is validated and kept;
+            None keeps the weights themselves.
+        crop: side in pixels of the square that is cut out of each training image; None trains on
+            whole images, whose short sides are `short_sides`.
+        crop_scales: range of the size of an image before it is cut, relative to that in prediction.
+        anchor_sizes: sides of the RPN's anchors in pixels, one per level of the FPN, the finest
+            first.
         title: what a form calls it; no part of what `to_dict` gives.
         by_architecture: what is different for an architecture, by its name; no part of it either.
     """
@@ -99,6 +110,13 @@ class Recipe:
     validations: int
     checkpoints: int
     seed: int = 0
+    optimizer: str = "sgd"
+    decay: str = "steps"
+    norm: str = "batch"
+    average: float | None = None
+    crop: int | None = None
+    crop_scales: tuple[float, float] = (1.0, 1.0)
+    anchor_sizes: tuple[float, ...] = (32, 64, 128, 256, 512)
     title: str = dataclasses.field(default="", compare=False)
     by_architecture: Mapping[str, Mapping[str, Any]] = dataclasses.field(
         default_factory=dict, compare=False
