@@ -21,6 +21,7 @@ import fiftyone.operators as foo
 from fiftyone.operators.executor import ExecutionResult
 from fiftyone.operators.message import GeneratedMessage, MessageType
 
+from fiftyone_promerge.generation.database import database_sentence
 from promerge_core import PromergeError
 
 logger = logging.getLogger(__name__)
@@ -155,7 +156,8 @@ def error_sentence(error: BaseException) -> str:
     """What a person is told of an error; ours are sentences already."""
     if isinstance(error, PromergeError):
         return str(error)
-    return f"the run failed, and what was done is kept. {type(error).__name__}: {error}"
+    failed = f"the run failed, and what was done is kept. {type(error).__name__}: {error}"
+    return database_sentence(error) or failed
 
 
 def _message(result: dict[str, Any]) -> GeneratedMessage:
