@@ -16,7 +16,7 @@ from promerge_core.generator import MaskGenerator
 from promerge_core.images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
 
 from .coco_file import CocoFile
-from .coco_json import ImageRow, image_row, skipped_row, write_coco
+from .coco_json import ImageRow, image_row, skipped_row, summarise, write_coco
 from .locks import check_regular, hold
 from .sources import MADE, ImageEntry, Likeness, RunError, compare_runs, none_readable, run_identity
 from .summary import Summary
@@ -67,6 +67,7 @@ class CocoRun:
         self._output = Path(os.path.realpath(output))
         self._journal = self._output.with_name(self._output.name + ".partial")
         check_regular(self._journal)
+        self._replaces = False
         self._header = {
             **settings,
             "parameters": generator.config.to_dict(),
@@ -75,14 +76,18 @@ class CocoRun:
         }
 
     def discard(self) -> None:
-        """Removes what an earlier run left.
+        """Makes the run begin anew: what an earlier one did is not continued.
+
+        Its journal is removed at once. The output, whoever made it, stays as it is until this run
+        is complete and replaces it.
 
         Raises:
-            RunError: another process is writing it.
+            RunError: another process is writing it, or what stands in the journal's place is none.
         """
         with hold(self._output):
-            self._output.unlink(missing_ok=True)
+            self._check_journal()
             self._journal.unlink(missing_ok=True)
+        self._replaces = True
 
     def is_complete(self) -> bool:
         """Whether the output is there and was made by this very run.
@@ -94,12 +99,13 @@ class CocoRun:
             return False
         if self._journal.exists():
             with hold(self._output):
+                self._check_journal()
                 self._journal.unlink(missing_ok=True)
         return True
 
     def _is_made(self) -> bool:
         """Whether the output is there; RunError where another run, or no run, made it."""
-        if not self._output.exists():
+        if self._replaces or not self._output.exists():
             return False
         likeness = compare_runs(_read_info(self._output).get("run"), self._header)
         if likeness != "same":
@@ -134,8 +140,6 @@ class CocoRun:
                     return self.read_summary()
                 summary = self._run(num_workers, progress)
                 self._journal.unlink()
-                if not summary.images:
-                    self._output.unlink()
         except OSError as error:
             raise RunError(
                 f"{error.filename or self._output} cannot be written: {error.strerror}; "
@@ -165,7 +169,10 @@ class CocoRun:
             if not done:
                 self._journal.unlink(missing_ok=True)
         self._is_made()  # raises where another file has come to stand there meanwhile
-        summary = write_coco(self._output, self._header, self._rows)
+        summary = summarise(self._rows())
+        if summary.images:
+            write_coco(self._output, self._header, self._rows)
+            self._replaces = False
         summary.seconds = dict(self._generator.timer.seconds)
         return summary
 
@@ -193,6 +200,19 @@ class CocoRun:
                 end, done = journal.tell(), done + 1
             journal.truncate(end)
         return done
+
+    def _check_journal(self) -> None:
+        """Raises RunError where a file stands in the journal's place that no run of ours wrote."""
+        if not self._journal.exists():
+            return
+        with self._journal.open("rb") as journal:
+            header = journal.readline()
+        known = _parse(header)
+        if header and not (isinstance(known, dict) and known.keys() >= {"parameters", "images"}):
+            raise RunError(
+                f"{self._journal} is no journal of a run, and a run would write it; rename or "
+                f"delete it, or choose another output"
+            )
 
     def _load(
         self, batches: Sequence[Sequence[ImageEntry]], num_workers: int
