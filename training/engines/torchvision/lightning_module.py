@@ -28,8 +28,9 @@ from fiftyone_promerge.training.validation import precision_of_parts
 from promerge_core import Mask
 from promerge_core.backbones.weights import read_state_dict
 
+from .backbones.norms import TRAINED_NORMS
 from .detector import TorchvisionDetector
-from .model import BUILDERS, MaskRCNN
+from .model import MaskRCNN
 from .sync_norm import CPUSyncBatchNorm
 
 
@@ -52,7 +53,7 @@ class DetectorModule(pl.LightningModule):
         self._found: dict[int, list[Mask]] = {}
         with torch.random.fork_rng():
             torch.manual_seed(job.recipe.seed)
-            self.model = BUILDERS[job.architecture](job.recipe, job.schedule, _norm(world))
+            self.model = MaskRCNN(job.recipe, job.schedule, job.architecture, _norm(world))
         if job.detector is not None:
             load_state(self.model, read_checkpoint(job.detector).model, str(job.detector))
         elif job.weights is not None:
@@ -81,7 +82,7 @@ class DetectorModule(pl.LightningModule):
         recipe = self._job.recipe
         groups: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
         for module in self.model.modules():
-            is_norm = isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
+            is_norm = isinstance(module, TRAINED_NORMS)
             groups[is_norm].extend(module.parameters(recurse=False))
         parameters: list[dict[str, Any]] = [
             {"params": groups[0]},
