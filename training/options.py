@@ -34,10 +34,11 @@ class TrainingOptions(Config):
     )
     weights: str | None = parameter(
         None,
-        "A ResNet-50 to begin with, or random; by default DINO's, which is downloaded",
+        "A file with a backbone or a whole detector (ours, CutLER's, torchvision's), random, or "
+        "pretrained (DINO's or timm's, downloaded), which is the default where there is one",
         type=str,
         label="Initial weights",
-        suggestions=("random",),
+        suggestions=("random", "pretrained"),
         path="file",
         is_main=True,
     )

@@ -74,7 +74,7 @@ class Job:
         recipe: scaled to the images and devices.
         round: round of the recipe, from 0.
         architecture: one of the engine's.
-        weights: file of a ResNet-50's state dict, such as DINO's, to begin with; None is random.
+        weights: file of a backbone, such as DINO's, or of a detector to begin with; None is random.
         detector: checkpoint of the round before to begin with instead.
         source: what the records are made from, for the checkpoint.
         num_workers: processes per device that read images.
@@ -156,6 +156,21 @@ class EngineModule(Protocol):
 
         Raises:
             TrainingError: it cannot follow the recipe, or has no such backbone.
+        """
+
+    def fit(self, recipe: Recipe, architecture: str, weights: Path) -> str:
+        """Says what of a file a training would begin with.
+
+        Args:
+            recipe: the numbers.
+            architecture: a name that the engine's entry admits.
+            weights: the file.
+
+        Returns:
+            how much of each part of the detector is in it, and what in it has no place.
+
+        Raises:
+            PromergeError: it cannot be read, has another backbone, or nothing that fits.
         """
 
     def train(self, job: Job) -> None:

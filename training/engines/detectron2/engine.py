@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -51,7 +52,7 @@ from .hooks import (
 from .models import model_config
 from .processes import join
 from .solver import learning_rates, make_optimizer
-from .weights import load_backbone
+from .weights import load_weights
 
 # Iterations; detectron2's defaults.
 _WRITE_EVERY = 20
@@ -74,6 +75,22 @@ def check(recipe: Recipe, architecture: str) -> None:
             f"the engine detectron2 cannot follow the recipe {recipe.name}, which has "
             f"{', '.join(others)}; use the engine torchvision"
         )
+
+
+def fit(recipe: Recipe, architecture: str, weights: Path) -> str:
+    """Says what of a file a training would begin with; see `EngineModule.fit`.
+
+    Args:
+        recipe: the numbers.
+        architecture: a name that the engine's entry admits.
+        weights: the file.
+
+    Returns:
+        how much of each part of the detector is in it, and what in it has no place.
+    """
+    with torch.random.fork_rng():
+        model = instantiate(model_config(architecture, recipe, recipe.rounds[0]))
+    return load_weights(model, weights)
 
 
 def train(job: Job) -> None:
@@ -134,7 +151,7 @@ def _initial_model(job: Job, world: World) -> GeneralizedRCNN:
     if job.detector is not None:
         load_state(model, read_checkpoint(job.detector).model, str(job.detector))
     elif job.weights is not None:
-        load_backbone(model.backbone.bottom_up, job.weights)
+        load_weights(model, job.weights)
     return model
 
 

@@ -35,6 +35,7 @@ from .backbones.timm_nets import check_timm_net
 from .detector import TorchvisionDetector
 from .lightning_module import DetectorModule, latest_metrics
 from .model import MaskRCNN
+from .weights import load_weights
 
 _LAST = "last.ckpt"
 
@@ -60,6 +61,22 @@ def check(recipe: Recipe, architecture: str) -> None:
     sizes = find_architecture(architecture)
     if sizes.by_timm:
         check_timm_net(sizes.backbone)
+
+
+def fit(recipe: Recipe, architecture: str, weights: Path) -> str:
+    """Says what of a file a training would begin with; see `EngineModule.fit`.
+
+    Args:
+        recipe: the numbers.
+        architecture: a name that the engine's entry admits.
+        weights: the file.
+
+    Returns:
+        how much of each part of the detector is in it, and what in it has no place.
+    """
+    with torch.random.fork_rng():
+        model = MaskRCNN(recipe, recipe.rounds[0], architecture)
+    return load_weights(model, weights)
 
 
 def train(job: Job) -> None:
