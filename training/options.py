@@ -26,17 +26,19 @@ class TrainingOptions(Config):
     )
     architecture: str | None = parameter(
         None,
-        "The detector, one that the engine has; by default its first",
+        f"One of {', '.join(ARCHITECTURES)}, or any timm ConvNet as timm:NAME; by default the "
+        "engine's first",
         type=str,
-        choices=ARCHITECTURES,
+        suggestions=ARCHITECTURES,
         is_main=True,
     )
     weights: str | None = parameter(
         None,
-        "A ResNet-50 to begin with, or random; by default DINO's, which is downloaded",
+        "A file with a backbone or a whole detector (ours, CutLER's, torchvision's), random, or "
+        "pretrained (DINO's or timm's, downloaded), which is the default where there is one",
         type=str,
         label="Initial weights",
-        suggestions=("random",),
+        suggestions=("random", "pretrained"),
         path="file",
         is_main=True,
     )

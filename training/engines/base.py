@@ -74,7 +74,7 @@ class Job:
         recipe: scaled to the images and devices.
         round: round of the recipe, from 0.
         architecture: one of the engine's.
-        weights: file of a ResNet-50's state dict, such as DINO's, to begin with; None is random.
+        weights: file of a backbone, such as DINO's, or of a detector to begin with; None is random.
         detector: checkpoint of the round before to begin with instead.
         source: what the records are made from, for the checkpoint.
         num_workers: processes per device that read images.
@@ -147,6 +147,32 @@ class Detector(abc.ABC):
 class EngineModule(Protocol):
     """The functions of an engine's module."""
 
+    def check(self, recipe: Recipe, architecture: str) -> None:
+        """Makes sure, before anything is written, that it can train so.
+
+        Args:
+            recipe: the numbers.
+            architecture: a name that the engine's entry admits.
+
+        Raises:
+            TrainingError: it cannot follow the recipe, or has no such backbone.
+        """
+
+    def fit(self, recipe: Recipe, architecture: str, weights: Path) -> str:
+        """Says what of a file a training would begin with.
+
+        Args:
+            recipe: the numbers.
+            architecture: a name that the engine's entry admits.
+            weights: the file.
+
+        Returns:
+            how much of each part of the detector is in it, and what in it has no place.
+
+        Raises:
+            PromergeError: it cannot be read, has another backbone, or nothing that fits.
+        """
+
     def train(self, job: Job) -> None:
         """Trains a detector to the end of its round and writes it to `job.output`.
 
@@ -196,12 +222,12 @@ def choose_architecture(engine: str, architecture: str | None) -> str:
     Raises:
         TrainingError: there is no such engine, or it has no such architecture.
     """
-    known = _entry(engine).architectures
+    entry = _entry(engine)
     if architecture is None:
-        return next(iter(known))
-    if architecture not in known:
+        return next(iter(entry.architectures))
+    if not entry.has(architecture):
         raise TrainingError(
-            f"the engine {engine} has no architecture {architecture!r}; it has {', '.join(known)}"
+            f"the engine {engine} has no architecture {architecture!r}; it has {entry.listed}"
         )
     return architecture
 

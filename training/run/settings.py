@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import urllib.error
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import torch
 
 from fiftyone_promerge.training.engines.base import TrainingError
 from fiftyone_promerge.training.options import TrainingOptions
 from fiftyone_promerge.training.recipes import Recipe
-
-DINO_URL = "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth"
 
 
 class Settings(NamedTuple):
@@ -25,11 +20,13 @@ class Settings(NamedTuple):
             (`architecture`, `rounds`) is decided.
         recipe: the scaled recipe.
         source: what the records are made from.
+        reasons: a sentence on each number that was chosen for these images or this machine.
     """
 
     options: dict[str, Any]
     recipe: Recipe
     source: dict[str, Any]
+    reasons: tuple[str, ...] = ()
 
     def save(self, path: Path) -> Settings:
         """Writes the settings of a new run, or compares them to those it was begun with.
@@ -54,7 +51,7 @@ class Settings(NamedTuple):
                         f"{path.parent} holds a run that was begun with {name} {before[name]}, now "
                         f"it is {now[name]}; choose another folder, or give the same settings"
                     )
-            settings = self._replace(recipe=begun.recipe)
+            settings = self._replace(recipe=begun.recipe, reasons=begun.reasons)
         content = json.dumps(settings._to_dict(), indent=2)
         path.write_text(content + "\n", encoding="utf-8")
         return settings
@@ -64,12 +61,14 @@ class Settings(NamedTuple):
         """The settings that `save` wrote; an option that is newer than they are has its default."""
         values = json.loads(path.read_text(encoding="utf-8"))
         recipe, source = Recipe.from_dict(values.pop("recipe")), values.pop("source")
+        reasons = tuple(values.pop("reasons", ()))
         options = TrainingOptions().to_dict() | values
         del options["recipe"]
-        return cls(options, recipe, source)
+        return cls(options, recipe, source, reasons)
 
     def _to_dict(self) -> dict[str, Any]:
-        return {**self.options, "recipe": self.recipe.to_dict(), "source": self.source}
+        others = {"source": self.source, "reasons": self.reasons}
+        return {**self.options, "recipe": self.recipe.to_dict(), **others}
 
     def _decisive(self) -> dict[str, Any]:
         """All that must stay the same when a run is resumed, by name."""
@@ -92,33 +91,9 @@ class Settings(NamedTuple):
                 f"  round {number}: {one.iterations} iterations, learning rate "
                 f"{one.learning_rate:g} after {recipe.warmup_iterations} of warm-up{drops}"
             )
+        for reason in self.reasons:
+            print(f"  {reason}")
         if options["weights"] is None:
             print("  initial weights: RANDOM; far from the published numbers without DINO's")
         else:
             print(f"  initial weights: {options['weights']}")
-
-
-def find_weights(weights: str | Path | None) -> str | None:
-    """Path of the initial weights; DINO's are downloaded once. None is random.
-
-    Raises:
-        TrainingError: there is no such file, or DINO's cannot be downloaded.
-    """
-    if weights == "random":
-        return None
-    if weights is not None:
-        if not Path(weights).is_file():
-            raise TrainingError(f"there is no weights file at {weights}")
-        return str(Path(weights).resolve())
-    path = Path(torch.hub.get_dir(), "checkpoints", Path(DINO_URL).name)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(DINO_URL, str(path), progress=False)
-        except (OSError, urllib.error.URLError) as error:
-            raise TrainingError(
-                f"DINO's ResNet-50 could not be downloaded; bring {path.name} ({DINO_URL}) and "
-                f"pass it with --weights FILE (weights=FILE in Python), or train from "
-                f"--weights random"
-            ) from error
-    return str(path)

@@ -23,10 +23,11 @@ from promerge_core import PromergeError
 from promerge_core.parameters import takes
 
 from .folder import DETECTOR, RECORDS, SETTINGS, round_folder
+from .initial_weights import find_weights
 from .launch import launch
 from .listener import Listener, Progress
 from .rounds import run_rounds
-from .settings import Settings, find_weights
+from .settings import Settings
 
 
 @takes(TrainingOptions)
@@ -62,11 +63,12 @@ def train(
     recipe, chosen = _choose(options)
     is_new = world.rank == 0 and not (folder / SETTINGS).exists()
     if world.rank == 0:
-        chosen["weights"] = find_weights(chosen["weights"])
+        chosen["weights"] = find_weights(chosen["weights"], chosen["architecture"], recipe.norm)
         images = sum(map(len, _write_first_records(records, folder, recipe)))
         devices = max(chosen["devices"], world.world_size)
         recipe = recipe.scaled(images, devices, chosen["batch_size"])
-        Settings(chosen, recipe, source).save(folder / SETTINGS).print_choices()
+        reasons = _what_fits(chosen, recipe)
+        Settings(chosen, recipe, source, reasons).save(folder / SETTINGS).print_choices()
     wait_for([folder / SETTINGS])
     begun = Settings.load(folder / SETTINGS)
     # Another process may have written them since, or not yet.
@@ -78,7 +80,7 @@ def _choose(options: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:
     """The recipe, and every other option as it is for this recipe, this engine and this machine."""
     recipe, engine = find_recipe(options["recipe"]), options["engine"]
     architecture = choose_architecture(engine, options["architecture"])
-    find_engine(engine)  # what it is built on may be missing
+    find_engine(engine).check(recipe, architecture)
     rounds = _check_rounds(recipe, options["rounds"])
     _check_devices(options["devices"])
     decided = {"architecture": architecture, "rounds": rounds}
@@ -105,6 +107,14 @@ def _check_devices(devices: int) -> None:
         raise TrainingError(
             f"devices is {devices}, and this machine has {torch.cuda.device_count()} GPUs"
         )
+
+
+def _what_fits(options: dict[str, Any], recipe: Recipe) -> tuple[str, ...]:
+    """A sentence on what of the initial weights fits the detector."""
+    if options["weights"] is None:
+        return ()
+    engine, path = find_engine(options["engine"]), Path(options["weights"])
+    return (f"of the initial weights fit: {engine.fit(recipe, options['architecture'], path)}",)
 
 
 def _write_first_records(records: Iterable[Record], folder: Path, recipe: Recipe) -> Split:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -26,11 +25,12 @@ from fiftyone_promerge.training.engines.base import Job, World
 from fiftyone_promerge.training.engines.validations import Validations
 from fiftyone_promerge.training.validation import precision_of_parts
 from promerge_core import Mask
-from promerge_core.backbones.weights import read_state_dict
 
+from .backbones.norms import TRAINED_NORMS
 from .detector import TorchvisionDetector
-from .model import BUILDERS, MaskRCNN
+from .model import MaskRCNN
 from .sync_norm import CPUSyncBatchNorm
+from .weights import load_weights
 
 
 class DetectorModule(pl.LightningModule):
@@ -52,11 +52,11 @@ class DetectorModule(pl.LightningModule):
         self._found: dict[int, list[Mask]] = {}
         with torch.random.fork_rng():
             torch.manual_seed(job.recipe.seed)
-            self.model = BUILDERS[job.architecture](job.recipe, job.schedule, _norm(world))
+            self.model = MaskRCNN(job.recipe, job.schedule, job.architecture, _norm(world))
         if job.detector is not None:
             load_state(self.model, read_checkpoint(job.detector).model, str(job.detector))
         elif job.weights is not None:
-            load_resnet(self.model, job.weights)
+            load_weights(self.model, job.weights)
 
     def train_dataloader(self) -> DataLoader:
         """The samples of the steps that are still to be done."""
@@ -81,7 +81,7 @@ class DetectorModule(pl.LightningModule):
         recipe = self._job.recipe
         groups: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
         for module in self.model.modules():
-            is_norm = isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
+            is_norm = isinstance(module, TRAINED_NORMS)
             groups[is_norm].extend(module.parameters(recurse=False))
         parameters: list[dict[str, Any]] = [
             {"params": groups[0]},
@@ -205,19 +205,3 @@ def make_loader(job: Job, world: World, first: int = 0) -> DataLoader:
 def latest_metrics(trainer: pl.Trainer) -> dict[str, float]:
     """The losses and the AP that were measured last, by name."""
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
-
-
-def load_resnet(model: MaskRCNN, path: Path) -> None:
-    """Loads a ResNet-50 in torchvision's or DINO's naming into a detector's backbone.
-
-    Args:
-        model: the detector.
-        path: a `.pth` or `.safetensors` file; a classifier in it is left out.
-
-    Raises:
-        BackboneError: the file cannot be read.
-        CheckpointError: it is no ResNet-50.
-    """
-    state = read_state_dict(path)
-    body = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
-    load_state(model.backbone.body, body, str(path))
