@@ -17,9 +17,12 @@ from fiftyone_promerge.operators.framework.masks_operator import (
 )
 from fiftyone_promerge.operators.framework.running import Report
 from fiftyone_promerge.provenance import run_record
+from promerge_core import ProMergeConfig
 from promerge_core.backbones.loading import check_backbone
 from promerge_core.options import BackboneOptions
-from promerge_core.registry import METHODS
+from promerge_core.registry import METHODS, PRESETS
+
+_NO_PRESET = "none"
 
 
 class GenerateMasks(MasksOperator):
@@ -45,7 +48,7 @@ class GenerateMasks(MasksOperator):
         method = form.choice("method", labels, "promerge", label="Method")
         _ask_backbone(form)
         ask_label_field(form, samples, method)
-        form.main_parameters_first(METHODS[method].config)
+        _ask_parameters(form, method)
         form.output_folder(
             "masks_dir",
             label="Folder for the masks",
@@ -75,6 +78,17 @@ def _ask_backbone(form: Form) -> None:
     backbone, weights = form.values["backbone"], form.values["weights"]
     if form.check("backbone", lambda: check_backbone(backbone)):
         form.check("weights", lambda: check_backbone(backbone, weights))
+
+
+def _ask_parameters(form: Form, method: str) -> None:
+    """Asks for a preset, and without one for each parameter."""
+    if method == "promerge":
+        labels = {_NO_PRESET: "None", **{name: one.help for name, one in PRESETS.items()}}
+        preset = form.choice("preset", labels, _NO_PRESET, label="Preset")
+        if preset != _NO_PRESET:
+            form.values.update(ProMergeConfig.from_preset(preset).to_dict())
+            return
+    form.main_parameters_first(METHODS[method].config)
 
 
 def _check_earlier(samples: Any, values: dict[str, Any]) -> None:

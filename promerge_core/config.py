@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from .parameters import Config, parameter
-from .registry import REFINERS, SCORES
+from .registry import BACKGROUNDS, REFINERS, SCORES, find_preset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +20,18 @@ class RefinementConfig(Config):
         0.5, "Drop a mask whose IoU with its unrefined self is below this", low=0.0, high=1.0
     )
     refiner: str = parameter("batched", "Implementation of the dense CRF", choices=REFINERS)
+    split_necks: float = parameter(
+        0.0,
+        "Split a mask at necks narrower than this fraction of the parts they join; 0 splits none",
+        low=0.0,
+        high=1.0,
+    )
+    min_relative_area: float = parameter(
+        0.0,
+        "Drop a mask below this fraction of the area that half of the masked pixels' masks exceed",
+        low=0.0,
+        high=1.0,
+    )
     crf_iterations: int = parameter(10, "Mean-field iterations of the CRF", low=1, high=100)
     crf_gaussian_sxy: float = parameter(
         3.0, "Standard deviation of the Gaussian kernel in pixels", low=0.1, high=1000.0
@@ -70,6 +83,12 @@ class ProMergeConfig(RefinementConfig):
         low=0.0,
         high=1.0,
     )
+    background: str = parameter(
+        "borders",
+        "borders: what most proposals that fill two borders share; plain: the plain ground, by its "
+        "colour",
+        choices=BACKGROUNDS,
+    )
     min_background_fraction: float = parameter(
         0.1,
         "An image whose voted background is a smaller fraction gets no masks",
@@ -108,6 +127,28 @@ class ProMergeConfig(RefinementConfig):
         "Score of a mask; constant gives 1.0, as the paper",
         choices=SCORES,
     )
+
+    @classmethod
+    def from_preset(cls, preset: str, **values: Any) -> ProMergeConfig:
+        """The config of a preset.
+
+        Args:
+            preset: a name of `promerge_core.registry.PRESETS`.
+            **values: parameters that differ from the preset's.
+
+        Returns:
+            the config.
+
+        Raises:
+            ConfigError: the preset or a parameter is unknown, or a parameter is out of its range.
+
+        Examples:
+            >>> from promerge_core import ProMergeConfig
+            >>> config = ProMergeConfig.from_preset("microscopy", image_size=960)
+            >>> config.background, config.image_size
+            ('plain', 960)
+        """
+        return cls.from_dict({**find_preset(preset).values, **values})
 
 
 @dataclasses.dataclass(frozen=True)

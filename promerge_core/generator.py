@@ -16,8 +16,10 @@ from PIL import Image
 from promerge_core.backbones.base import Backbone
 from promerge_core.masks.mask import Mask, masks_from_arrays
 from promerge_core.masks.resizing import resize_masks
+from promerge_core.masks.splitting import large_beside_others, solidity, split_necks
 from promerge_core.refinement.refine import refine_batch
 from promerge_core.registry import SCORES
+from promerge_core.stages.ground import find_grounds
 from promerge_core.stages.pipeline import NoMasks, Stages, segment_batch
 
 from .config import ProMergeConfig, RefinementConfig
@@ -82,8 +84,8 @@ class MaskGenerator(abc.ABC):
             )
 
     @abc.abstractmethod
-    def find(self, features: torch.Tensor) -> list[Found]:
-        """Instances in the features [B, C, h, w] of each image."""
+    def find(self, features: torch.Tensor, pixels: torch.Tensor) -> list[Found]:
+        """Instances of each image, from features [B, C, h, w] and uint8 pixels [B, S, S, 3]."""
 
     @property
     def input_size(self) -> int:
@@ -123,7 +125,7 @@ class MaskGenerator(abc.ABC):
             features = self.backbone(self.backbone.normalise(pixels))
         self.timer.images += len(images)
         with self.timer.stage("stages"):
-            found = self.find(features)
+            found = self.find(features, pixels)
         with self.timer.stage("refine"):
             refined, iou = refine_batch(list(pixels), [one.masks for one in found], self.config)
         with self.timer.stage("encode"):
@@ -162,11 +164,30 @@ class MaskGenerator(abc.ABC):
         """Accepted masks at the image's own size."""
         accepted = [fact["refine_iou"] >= self.config.refine_iou for fact in facts]
         facts = list(compress(facts, accepted))
-        arrays = resize_masks(refined[accepted], image.width, image.height)
+        parts, facts = self._split(refined[accepted], facts, image)
+        arrays = resize_masks(parts, image.width, image.height)
         masks = masks_from_arrays(arrays, [fact.pop("score") for fact in facts], facts)
         if not masks:
             reason = reason or NoMasks.ALL_REJECTED
         return ImageMasks(masks, image.width, image.height, reason)
+
+    def _split(
+        self, masks: np.ndarray, facts: list[dict[str, float]], image: PreparedImage
+    ) -> tuple[np.ndarray, list[dict[str, float]]]:
+        """The masks split at necks and without specks, where the config asks for it.
+
+        Where masks are split, a part's score is that of its mask times its solidity.
+        """
+        if self.config.split_necks:
+            pixel = (image.height / masks.shape[1], image.width / masks.shape[2])
+            masks, origin = split_necks(masks, self.config.split_necks, pixel)
+            scores = solidity(masks)
+            facts = [
+                {**facts[mask], "score": facts[mask]["score"] * score}
+                for mask, score in zip(origin, scores.tolist(), strict=True)
+            ]
+        large = large_beside_others(masks, self.config.min_relative_area)
+        return masks[large], list(compress(facts, large))
 
 
 class ProMerge(MaskGenerator):
@@ -190,11 +211,17 @@ class ProMerge(MaskGenerator):
     def __init__(self, backbone: Backbone, config: ProMergeConfig | None = None) -> None:
         super().__init__(backbone, config or ProMergeConfig())
 
-    def find(self, features: torch.Tensor) -> list[Found]:
+    def find(self, features: torch.Tensor, pixels: torch.Tensor) -> list[Found]:
         """See `promerge_core.segment_features`."""
+        grounds = find_grounds(pixels, features, self.config)
         # On a CPU a batch is no faster, and alone no image's last bits depend on its neighbours.
         size = 1 if features.device.type == "cpu" else len(features)
-        batches = [segment_batch(part, self.config) for part in features.split(size)]
+        parts = features.split(size)
+        grounds = [None] * len(parts) if grounds is None else grounds.split(size)
+        batches = [
+            segment_batch(part, self.config, ground)
+            for part, ground in zip(parts, grounds, strict=True)
+        ]
         return [self._found(stages) for batch in batches for stages in batch]
 
     def _found(self, stages: Stages) -> Found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from .parameters import ConfigError
@@ -74,6 +75,19 @@ class BackboneEntry(Entry):
     official_weights: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """Values of ProMerge's parameters that suit a kind of image.
+
+    Attributes:
+        help: one line that says which kind.
+        values: value by name of each parameter that differs from the default.
+    """
+
+    help: str
+    values: Mapping[str, Any]
+
+
 METHODS = {
     "promerge": Method(
         home="generator:ProMerge",
@@ -134,8 +148,36 @@ REFINERS = {
     "pydensecrf": Entry(
         home="refinement.reference:refine_by_pydensecrf", help="the reference, one mask at a time"
     ),
+    "ground": Entry(
+        home="refinement.ground:refine_by_ground", help="no CRF: what is no plain ground"
+    ),
 }
 """Implementations of the dense CRF: (pixels, masks, config) -> refined masks."""
+
+BACKGROUNDS = {
+    "borders": "what most proposals that fill two borders share, as in the paper",
+    "plain": "the plain ground, by its colour: for many small objects on one ground",
+}
+"""What ProMerge takes for background."""
+
+PRESETS = {
+    "microscopy": Preset(
+        help="many small objects on one plain ground, as cells under a microscope",
+        values={
+            "image_size": 480,
+            "seed_stride": 2,
+            "background": "plain",
+            "affinity_threshold": -1.0,
+            "component_area_ratio": 1.0,
+            "background_similarity": 1.0,
+            "refiner": "ground",
+            "refine_iou": 0.0,
+            "split_necks": 0.86,
+            "min_relative_area": 0.03,
+            "score": "constant",
+        },
+    ),
+}
 
 SCORES = {
     "stability": Entry(
@@ -154,19 +196,34 @@ def find_backbone(name: str) -> BackboneEntry | None:
     return BACKBONES.get(name)
 
 
+def find_preset(name: str) -> Preset:
+    """The preset of a name; ConfigError where there is none."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}; got {name!r}")
+    return PRESETS[name]
+
+
 def method_config(method: str, parameters: dict[str, Any]) -> Any:
     """Builds the config of a method, a `RefinementConfig`.
 
     Args:
         method: a name of `METHODS`.
-        parameters: values by name.
+        parameters: values by name; of ProMerge also `preset`, the name of a preset whose values
+            hold where no other is given.
 
     Returns:
         the config, with defaults for all other parameters.
 
     Raises:
-        ConfigError: the method or a parameter is unknown, or a parameter is out of its range.
+        ConfigError: the method, the preset or a parameter is unknown, or a parameter is out of its
+            range.
     """
     if method not in METHODS:
         raise ConfigError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    return METHODS[method].config.from_dict(parameters)
+    values = dict(parameters)
+    preset = values.pop("preset", None)
+    if preset is None:
+        return METHODS[method].config.from_dict(values)
+    if method != "promerge":
+        raise ConfigError(f"presets are for the method promerge; got {method!r}")
+    return METHODS[method].config.from_preset(preset, **values)

@@ -10,7 +10,7 @@ import rich_click as click
 from click.core import ParameterSource
 
 from promerge_core.parameters import Config, Parameter
-from promerge_core.registry import METHODS
+from promerge_core.registry import METHODS, PRESETS
 from promerge_core.runs.sources import RunError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -58,11 +58,18 @@ def method_options(command: Command) -> Command:
         show_default=True,
         help=f"{described}.",
     )
-    return method(declared_options(*(entry.config for entry in METHODS.values()))(command))
+    kinds = "; ".join(f"{name}: {entry.help}" for name, entry in PRESETS.items())
+    preset = click.option(
+        "--preset",
+        metavar="NAME",
+        help=f"Parameters of ProMerge that suit a "
+        f"kind of image; other flags go before it. {kinds}.",
+    )
+    return method(preset(declared_options(*(entry.config for entry in METHODS.values()))(command)))
 
 
 def method_parameters(context: click.Context) -> dict[str, Any]:
-    """The parameters of the chosen method that were given.
+    """The parameters of the chosen method that were given, and the preset.
 
     Raises:
         click.UsageError: a parameter of another method was given.
@@ -73,7 +80,8 @@ def method_parameters(context: click.Context) -> dict[str, Any]:
     for name in sorted(others):
         if is_given(context, name):
             raise click.UsageError(f"{flag(name)} is no parameter of the method {chosen}")
-    return {name: context.params[name] for name in own if is_given(context, name)}
+    given = {name for name in (*own, "preset") if is_given(context, name)}
+    return {name: context.params[name] for name in given}
 
 
 def overwrite_option(command: Command) -> Command:

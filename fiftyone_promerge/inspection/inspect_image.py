@@ -26,6 +26,7 @@ from promerge_core import (
 from promerge_core.backbones.base import Backbone, BackboneError
 from promerge_core.refinement.refine import refine_with_iou
 from promerge_core.stages.explanation import Explanation, explain
+from promerge_core.stages.ground import find_grounds
 
 # Images that a person goes back and forth between, and backbones that are compared.
 _KEPT_IMAGES = 4
@@ -127,7 +128,9 @@ def _inspect(source: Source, modified: int, config: ProMergeConfig) -> Inspectio
     backbone = _backbone(source.backbone, source.weights)
     size = ProMerge(backbone, config).input_size
     image, features = _features(source, modified, size)
-    return Inspection(image, explain(features, config), config)
+    grounds = find_grounds(torch.from_numpy(image.pixels[None]), features[None], config)
+    ground = None if grounds is None else grounds[0]
+    return Inspection(image, explain(features, config, ground), config)
 
 
 @functools.lru_cache(_KEPT_IMAGES)

@@ -70,7 +70,7 @@ def load_model(
         device: `auto`, or a torch device.
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
         **config: parameters of the method, see `promerge_core.ProMergeConfig` and
-            `promerge_core.MaskCutConfig`.
+            `promerge_core.MaskCutConfig`; and `preset`, whose values hold where none is given.
 
     Returns:
         a FiftyOne model, also for `generate_masks`.

@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from promerge_core import ProMergeConfig
+
 
 @pytest.mark.parametrize(
     ("params", "property_name", "said"),
@@ -40,6 +42,16 @@ def test_form_says_what_is_wrong_and_nothing_runs(app, photos, params, property_
         app.stream("generate_masks", photos, params)
     assert set(photos.get_field_schema()) >= {"note"}
     assert not photos.list_runs()
+
+
+def test_a_preset_takes_the_place_of_the_parameters(app, photos):
+    form = app.form("generate_masks", photos, {**app.QUICK, "preset": "microscopy"})
+    assert not app.wrong(form)
+    assert "affinity_threshold" not in form
+    params = {"backbone": "embedded", "preset": "microscopy", "label_field": "cells"}
+    app.stream("generate_masks", photos, params)
+    parameters = photos.get_run_info("cells").config.parameters
+    assert parameters == ProMergeConfig.from_preset("microscopy").to_dict()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
