@@ -23,6 +23,7 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
 )
 from fiftyone_promerge.training.data.samples import RecordImages, Sample, Steps, TrainingSamples
 from fiftyone_promerge.training.engines.base import Job, World
+from fiftyone_promerge.training.engines.pictures import show_validation
 from fiftyone_promerge.training.engines.validations import Validations
 from fiftyone_promerge.training.validation import precision_of_parts
 from promerge_core import Mask
@@ -153,6 +154,7 @@ class DetectorModule(pl.LightningModule):
         is_best = self._validations.add(self.trainer.global_step, metrics["AP"])
         if self.trainer.is_global_zero:
             self._validations.write()
+            show_validation(self._job, parts, self.trainer.global_step, metrics)
             if is_best:
                 save_checkpoint(self._job.best, self.checkpoint(metrics))
         if self._validations.is_enough:
