@@ -86,7 +86,7 @@ def _pair(records: RecordFile, position: int, found: Sequence[Mask]) -> Image.Im
     image = open_record(record)
     shown = [mask for mask in found if mask.score >= SHOWN_SCORE]
     best = max((mask.score for mask in found), default=0.0)
-    predicted = f"predictions from score {SHOWN_SCORE} on: {len(shown)}; the best score is {best:.2f}"
+    predicted = f"predictions from score {SHOWN_SCORE} on: {len(shown)}; best score {best:.2f}"
     return _beside(
         [
             _tile(image, record.masks, f"labels: {len(record.masks)}"),
