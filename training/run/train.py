@@ -78,7 +78,7 @@ def _choose(options: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:
     """The recipe, and every other option as it is for this recipe, this engine and this machine."""
     recipe, engine = find_recipe(options["recipe"]), options["engine"]
     architecture = choose_architecture(engine, options["architecture"])
-    find_engine(engine)  # what it is built on may be missing
+    find_engine(engine).check(recipe, architecture)
     rounds = _check_rounds(recipe, options["rounds"])
     _check_devices(options["devices"])
     decided = {"architecture": architecture, "rounds": rounds}

@@ -29,7 +29,7 @@ from promerge_core import Mask
 from promerge_core.backbones.weights import read_state_dict
 
 from .detector import TorchvisionDetector
-from .model import BUILDERS, MaskRCNN
+from .model import MaskRCNN
 from .optimizers import averaged, make_optimizer, relative_rate
 from .sync_norm import CPUSyncBatchNorm
 
@@ -53,7 +53,7 @@ class DetectorModule(pl.LightningModule):
         self._found: dict[int, list[Mask]] = {}
         with torch.random.fork_rng():
             torch.manual_seed(job.recipe.seed)
-            self.model = BUILDERS[job.architecture](job.recipe, job.schedule, _norm(world))
+            self.model = MaskRCNN(job.recipe, job.schedule, job.architecture, _norm(world))
         if job.detector is not None:
             load_state(self.model, read_checkpoint(job.detector).model, str(job.detector))
         elif job.weights is not None:

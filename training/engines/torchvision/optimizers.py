@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from fiftyone_promerge.training.recipes import Recipe, Round
+
+from .backbones.norms import TRAINED_NORMS
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe, schedule: Round) -> torch.optim.Optimizer:
@@ -29,7 +30,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe, schedule: Round) -> torch.o
 
 
 def _sgd(model: nn.Module, recipe: Recipe, rate: float) -> torch.optim.Optimizer:
-    groups = _groups(model, lambda module, parameter: not isinstance(module, _NORMS))
+    groups = _groups(model, lambda module, parameter: not isinstance(module, TRAINED_NORMS))
     return torch.optim.SGD(
         groups, lr=rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
     )
@@ -40,8 +41,6 @@ def _adamw(model: nn.Module, recipe: Recipe, rate: float) -> torch.optim.Optimiz
     groups = _groups(model, lambda module, parameter: parameter.dim() > 1)
     return torch.optim.AdamW(groups, lr=rate, weight_decay=recipe.weight_decay)
 
-
-_NORMS = (_BatchNorm, nn.GroupNorm)
 
 _OPTIMIZERS: dict[str, Callable[[nn.Module, Recipe, float], torch.optim.Optimizer]] = {
     "sgd": _sgd,
