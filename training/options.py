@@ -26,9 +26,10 @@ class TrainingOptions(Config):
     )
     architecture: str | None = parameter(
         None,
-        "The detector, one that the engine has; by default its first",
+        f"One of {', '.join(ARCHITECTURES)}, or any timm ConvNet as timm:NAME; by default the "
+        "engine's first",
         type=str,
-        choices=ARCHITECTURES,
+        suggestions=ARCHITECTURES,
         is_main=True,
     )
     weights: str | None = parameter(

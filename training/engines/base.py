@@ -106,8 +106,9 @@ class Job:
     @functools.cached_property
     def split(self) -> Split:
         """The images to train on, and those to measure AP on."""
+        recipe = self.recipe
         return self.records.split(
-            self.recipe.validation_fraction, self.recipe.max_validation_images
+            recipe.validation_fraction, recipe.max_validation_images, recipe.min_validation_images
         )
 
     @property
@@ -146,6 +147,17 @@ class Detector(abc.ABC):
 
 class EngineModule(Protocol):
     """The functions of an engine's module."""
+
+    def check(self, recipe: Recipe, architecture: str) -> None:
+        """Makes sure, before anything is written, that it can train so.
+
+        Args:
+            recipe: the numbers.
+            architecture: a name that the engine's entry admits.
+
+        Raises:
+            TrainingError: it cannot follow the recipe, or has no such backbone.
+        """
 
     def train(self, job: Job) -> None:
         """Trains a detector to the end of its round and writes it to `job.output`.
@@ -196,12 +208,12 @@ def choose_architecture(engine: str, architecture: str | None) -> str:
     Raises:
         TrainingError: there is no such engine, or it has no such architecture.
     """
-    known = _entry(engine).architectures
+    entry = _entry(engine)
     if architecture is None:
-        return next(iter(known))
-    if architecture not in known:
+        return next(iter(entry.architectures))
+    if not entry.has(architecture):
         raise TrainingError(
-            f"the engine {engine} has no architecture {architecture!r}; it has {', '.join(known)}"
+            f"the engine {engine} has no architecture {architecture!r}; it has {entry.listed}"
         )
     return architecture
 

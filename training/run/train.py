@@ -78,7 +78,7 @@ def _choose(options: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:
     """The recipe, and every other option as it is for this recipe, this engine and this machine."""
     recipe, engine = find_recipe(options["recipe"]), options["engine"]
     architecture = choose_architecture(engine, options["architecture"])
-    find_engine(engine)  # what it is built on may be missing
+    find_engine(engine).check(recipe, architecture)
     rounds = _check_rounds(recipe, options["rounds"])
     _check_devices(options["devices"])
     decided = {"architecture": architecture, "rounds": rounds}
@@ -116,7 +116,9 @@ def _write_first_records(records: Iterable[Record], folder: Path, recipe: Recipe
         raise TrainingError(f"{path.parent} cannot be made: {error.strerror}") from error
     if not (folder / SETTINGS).exists():
         write_records(path, records)
-    return RecordFile(path).split(recipe.validation_fraction, recipe.max_validation_images)
+    return RecordFile(path).split(
+        recipe.validation_fraction, recipe.max_validation_images, recipe.min_validation_images
+    )
 
 
 def _run(settings: Settings, folder: Path, progress: Progress | None, is_new: bool) -> Path:

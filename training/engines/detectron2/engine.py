@@ -16,7 +16,7 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
     save_checkpoint,
 )
 from fiftyone_promerge.training.data.samples import RecordImages, Sample, Steps, TrainingSamples
-from fiftyone_promerge.training.engines.base import Detector, Job, World
+from fiftyone_promerge.training.engines.base import Detector, Job, TrainingError, World
 from fiftyone_promerge.training.engines.pictures import show_validation
 from fiftyone_promerge.training.engines.validations import Validations
 from fiftyone_promerge.training.recipes import Recipe
@@ -38,6 +38,7 @@ from detectron2.structures import BitMasks, Boxes, Instances
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 
+from .architectures import unsupported
 from .detector import Detectron2Detector
 from .hooks import (
     Checkpointer,
@@ -56,6 +57,24 @@ from .weights import load_backbone
 # Iterations; detectron2's defaults.
 _WRITE_EVERY = 20
 _PRECISE_BN_STEPS = 200
+
+
+def check(recipe: Recipe, architecture: str) -> None:
+    """Makes sure that it can train so; see `EngineModule.check`.
+
+    Args:
+        recipe: the numbers.
+        architecture: a name that the engine's entry admits.
+
+    Raises:
+        TrainingError: it cannot follow the recipe.
+    """
+    others = unsupported(recipe)
+    if others:
+        raise TrainingError(
+            f"the engine detectron2 cannot follow the recipe {recipe.name}, which has "
+            f"{', '.join(others)}; use the engine torchvision"
+        )
 
 
 def train(job: Job) -> None:

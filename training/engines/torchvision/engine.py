@@ -16,7 +16,7 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
     load_state,
     save_checkpoint,
 )
-from fiftyone_promerge.training.engines.base import Detector, Job, World
+from fiftyone_promerge.training.engines.base import Detector, Job, TrainingError, World
 from fiftyone_promerge.training.recipes import Recipe
 from fiftyone_promerge.training.registry import ENGINES
 from promerge_core import MissingExtraError
@@ -29,14 +29,37 @@ except ImportError as error:
         f"training needs PyTorch Lightning: {ENGINES['torchvision'].install}"
     ) from error
 
+from .architectures import find_architecture
+from .backbones.resnets import MOST_LEVELS
+from .backbones.timm_nets import check_timm_net
 from .detector import TorchvisionDetector
 from .lightning_module import DetectorModule, latest_metrics
-from .model import BUILDERS
+from .model import MaskRCNN
 
 _LAST = "last.ckpt"
 
 # It advertises, and says that there is no TPU.
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+
+
+def check(recipe: Recipe, architecture: str) -> None:
+    """Makes sure that it can train so; see `EngineModule.check`.
+
+    Args:
+        recipe: the numbers.
+        architecture: a name that the engine's entry admits.
+
+    Raises:
+        TrainingError: timm has no such ConvNet, or an FPN cannot use it, or has not so many levels.
+    """
+    if not 1 <= len(recipe.anchor_sizes) <= MOST_LEVELS:
+        raise TrainingError(
+            f"the recipe {recipe.name} has {len(recipe.anchor_sizes)} sizes of anchors; an FPN has "
+            f"from 1 to {MOST_LEVELS} levels"
+        )
+    sizes = find_architecture(architecture)
+    if sizes.by_timm:
+        check_timm_net(sizes.backbone)
 
 
 def train(job: Job) -> None:
@@ -138,6 +161,6 @@ def load(checkpoint: Checkpoint, device: torch.device) -> Detector:
     """
     checkpoint.check_architecture()
     recipe = Recipe.from_dict(checkpoint.recipe)
-    model = BUILDERS[checkpoint.architecture](recipe, recipe.rounds[checkpoint.round])
+    model = MaskRCNN(recipe, recipe.rounds[checkpoint.round], checkpoint.architecture)
     load_state(model, checkpoint.model, "the checkpoint")
     return TorchvisionDetector(model.to(device).eval(), device)

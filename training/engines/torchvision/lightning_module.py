@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -30,7 +30,8 @@ from promerge_core import Mask
 from promerge_core.backbones.weights import read_state_dict
 
 from .detector import TorchvisionDetector
-from .model import BUILDERS, MaskRCNN
+from .model import MaskRCNN
+from .optimizers import averaged, make_optimizer, relative_rate
 from .sync_norm import CPUSyncBatchNorm
 
 
@@ -53,11 +54,13 @@ class DetectorModule(pl.LightningModule):
         self._found: dict[int, list[Mask]] = {}
         with torch.random.fork_rng():
             torch.manual_seed(job.recipe.seed)
-            self.model = BUILDERS[job.architecture](job.recipe, job.schedule, _norm(world))
+            self.model = MaskRCNN(job.recipe, job.schedule, job.architecture, _norm(world))
         if job.detector is not None:
             load_state(self.model, read_checkpoint(job.detector).model, str(job.detector))
         elif job.weights is not None:
             load_resnet(self.model, job.weights)
+        decay = job.recipe.average
+        self.average = None if decay is None else averaged(self.model, decay)
 
     def train_dataloader(self) -> DataLoader:
         """The samples of the steps that are still to be done."""
@@ -78,35 +81,29 @@ class DetectorModule(pl.LightningModule):
         return DataLoader(images, num_workers=self._job.num_workers, collate_fn=list)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """SGD, without weight decay for norms, and a warm-up before the recipe's milestones."""
-        recipe = self._job.recipe
-        groups: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
-        for module in self.model.modules():
-            is_norm = isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
-            groups[is_norm].extend(module.parameters(recurse=False))
-        parameters: list[dict[str, Any]] = [
-            {"params": groups[0]},
-            {"params": groups[1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.SGD(
-            parameters,
-            lr=self._job.schedule.learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
+        """The recipe's optimizer, its warm-up and its decay."""
+        recipe, schedule = self._job.recipe, self._job.schedule
+        optimizer = make_optimizer(self.model, recipe, schedule)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: relative_rate(step, schedule.iterations, recipe, schedule)
         )
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def _rate(self, step: int) -> float:
-        """The learning rate of a step relative to the full one."""
-        recipe = self._job.recipe
-        done = min(step / max(recipe.warmup_iterations, 1), 1)
-        warmup = recipe.warmup_factor + (1 - recipe.warmup_factor) * done
-        passed = sum(milestone <= step for milestone in self._job.schedule.milestones)
-        return float(warmup * recipe.gamma**passed)
+    def optimizer_step(self, *args: Any, **options: Any) -> None:
+        """See `LightningModule.optimizer_step`; the moving average follows each step."""
+        super().optimizer_step(*args, **options)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    @property
+    def kept(self) -> MaskRCNN:
+        """The detector that is validated and kept: the moving average, if the recipe has one."""
+        if self.average is None:
+            return self.model
+        return cast(MaskRCNN, self.average.module)
 
     def configure_gradient_clipping(
         self,
@@ -137,7 +134,7 @@ class DetectorModule(pl.LightningModule):
 
     def validation_step(self, batch: list[tuple[int, np.ndarray | None]], batch_idx: int) -> None:
         """See `LightningModule.validation_step`; keeps what is found in images that can be read."""
-        detector = TorchvisionDetector(self.model, self.device)
+        detector = TorchvisionDetector(self.kept, self.device)
         for position, pixels in batch:
             if pixels is not None:
                 self._found[position] = detector.predict([pixels])[0]
@@ -171,7 +168,7 @@ class DetectorModule(pl.LightningModule):
             source=job.source,
             versions=library_versions("torchvision", "lightning"),
             metrics={**latest_metrics(self.trainer), **(metrics or {})},
-            model=self.model.state_dict(),
+            model=self.kept.state_dict(),
         )
 
 
