@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import compress, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -92,9 +92,19 @@ class MaskGenerator(abc.ABC):
         """Side of the backbone's input: `image_size`, down to a multiple of the patch size."""
         return self.config.image_size - self.config.image_size % self.backbone.patch_size
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the method by name, ready for JSON."""
+        return self.config.to_dict()
+
+    @property
+    def preparation(self) -> Callable[[Image.Image | np.ndarray], PreparedImage]:
+        """What `prepare` does, without the backbone, for processes that read images."""
+        return functools.partial(prepare_image, size=self.input_size)
+
     def prepare(self, image: Image.Image | np.ndarray) -> PreparedImage:
         """Resizes one image to the backbone's input."""
-        return prepare_image(image, self.input_size)
+        return self.preparation(image)
 
     def generate(self, images: Sequence[Image.Image | np.ndarray]) -> list[ImageMasks]:
         """Finds the instances of each image.

@@ -14,10 +14,11 @@ from .app import app, install_plugin_command
 from .coco import export_field, import_field
 from .demo import demo
 from .evaluate import benchmark_data, evaluate
-from .generate import generate
+from .masks.generate import generate
+from .masks.predict import predict
 from .profile import benchmark
 from .report import printable
-from .training import predict, train
+from .training import train
 
 click.rich_click.TEXT_MARKUP = "markdown"
 # In a terminal of 80 columns the ranges beside the flags would cut the longest names.

@@ -7,13 +7,15 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from promerge_core.errors import CocoError
-from promerge_core.generator import MaskGenerator
-from promerge_core.images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
+from promerge_core.generator import ImageMasks
+from promerge_core.images import ImageError, SkippedImage, open_image
+from promerge_core.timing import Timer
 
 from .coco_file import CocoFile
 from .coco_json import ImageRow, image_row, skipped_row, summarise, write_coco
@@ -25,6 +27,27 @@ _BEGUN = {
     "other": "other images or settings",
     "files changed": "files of the same names that lie elsewhere or have changed since",
 }
+
+
+class MaskMaker(Protocol):
+    """Makes the masks of a run, as a `MaskGenerator` does without training or a detector with it.
+
+    Attributes:
+        timer: seconds per stage.
+    """
+
+    timer: Timer
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What of it decides the masks and is no setting of the run, ready for JSON."""
+
+    @property
+    def preparation(self) -> Callable[[Image.Image], Any]:
+        """Makes of an image what `generate_prepared` takes; workers get it, so it is pickled."""
+
+    def generate_prepared(self, images: Sequence[Any]) -> list[ImageMasks]:
+        """The masks of each prepared image."""
 
 
 class CocoRun:
@@ -53,7 +76,7 @@ class CocoRun:
 
     def __init__(
         self,
-        generator: MaskGenerator,
+        generator: MaskMaker,
         entries: Sequence[ImageEntry],
         output: Path,
         settings: dict[str, Any],
@@ -70,7 +93,7 @@ class CocoRun:
         self._replaces = False
         self._header = {
             **settings,
-            "parameters": generator.config.to_dict(),
+            "parameters": generator.parameters,
             "batch_size": batch_size,
             **run_identity(entries),
         }
@@ -216,20 +239,18 @@ class CocoRun:
 
     def _load(
         self, batches: Sequence[Sequence[ImageEntry]], num_workers: int
-    ) -> Iterator[tuple[Sequence[ImageEntry], list[PreparedImage | SkippedImage]]]:
+    ) -> Iterator[tuple[Sequence[ImageEntry], list[Any]]]:
         entries = list(itertools.chain.from_iterable(batches))
         loader: Iterable[Any] = DataLoader(
-            _ImageFiles(entries, self._generator.input_size),
+            _ImageFiles(entries, self._generator.preparation),
             batch_sampler=_consecutive(batches),
             num_workers=num_workers,
             collate_fn=list,
         )
         return zip(batches, loader, strict=True)
 
-    def _segment(
-        self, batch: Sequence[ImageEntry], images: list[PreparedImage | SkippedImage]
-    ) -> list[ImageRow]:
-        readable = [image for image in images if isinstance(image, PreparedImage)]
+    def _segment(self, batch: Sequence[ImageEntry], images: list[Any]) -> list[ImageRow]:
+        readable = [image for image in images if not isinstance(image, SkippedImage)]
         results = iter(self._generator.generate_prepared(readable))
         return [
             skipped_row(entry.id, entry.file_name, image.why)
@@ -244,20 +265,22 @@ class CocoRun:
                 yield from json.loads(line)
 
 
-class _ImageFiles(Dataset[PreparedImage | SkippedImage]):
-    """Reads and resizes image files; one that cannot be read is a `SkippedImage`."""
+class _ImageFiles(Dataset[Any]):
+    """Reads and prepares image files; one that cannot be read is a `SkippedImage`."""
 
-    def __init__(self, entries: Sequence[ImageEntry], size: int) -> None:
+    def __init__(
+        self, entries: Sequence[ImageEntry], prepare: Callable[[Image.Image], Any]
+    ) -> None:
         self._paths = [str(entry.path) for entry in entries]
-        self._size = size
+        self._prepare = prepare
 
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, index: int) -> PreparedImage | SkippedImage:
+    def __getitem__(self, index: int) -> Any:
         path = self._paths[index]
         try:
-            return prepare_image(open_image(path), self._size)
+            return self._prepare(open_image(path))
         except ImageError as error:
             return SkippedImage(path, str(error))
 

@@ -168,7 +168,9 @@ class RecordFile(Sequence[Record]):
         with self.path.open("rb") as file:
             yield from map(_from_line, file)
 
-    def split(self, validation_fraction: float, max_validation: int) -> Split:
+    def split(
+        self, validation_fraction: float, max_validation: int, min_validation: int = 1
+    ) -> Split:
         """Divides the images that have masks, always in the same way.
 
         The images whose file names have the lowest hashes are for validation, so that the split
@@ -178,6 +180,7 @@ class RecordFile(Sequence[Record]):
         Args:
             validation_fraction: share of the images, in (0, 1); at least one image.
             max_validation: no more than so many images.
+            min_validation: no fewer than so many, or half of the images.
 
         Returns:
             the two parts, together all images with masks.
@@ -191,7 +194,8 @@ class RecordFile(Sequence[Record]):
                 f"{len(usable)} of the {len(self)} images have masks: training needs at least two, "
                 f"one of them for validation"
             )
-        count = min(max(round(validation_fraction * len(usable)), 1), max_validation)
+        wanted = max(round(validation_fraction * len(usable)), min_validation)
+        count = min(wanted, max_validation, len(usable) // 2)
         by_hash = usable[np.argsort(self._index["hash"][usable], kind="stable")]
         return Split(np.sort(by_hash[count:]), np.sort(by_hash[:count]))
 

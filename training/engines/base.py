@@ -106,8 +106,9 @@ class Job:
     @functools.cached_property
     def split(self) -> Split:
         """The images to train on, and those to measure AP on."""
+        recipe = self.recipe
         return self.records.split(
-            self.recipe.validation_fraction, self.recipe.max_validation_images
+            recipe.validation_fraction, recipe.max_validation_images, recipe.min_validation_images
         )
 
     @property

@@ -126,7 +126,9 @@ def _write_first_records(records: Iterable[Record], folder: Path, recipe: Recipe
         raise TrainingError(f"{path.parent} cannot be made: {error.strerror}") from error
     if not (folder / SETTINGS).exists():
         write_records(path, records)
-    return RecordFile(path).split(recipe.validation_fraction, recipe.max_validation_images)
+    return RecordFile(path).split(
+        recipe.validation_fraction, recipe.max_validation_images, recipe.min_validation_images
+    )
 
 
 def _run(settings: Settings, folder: Path, progress: Progress | None, is_new: bool) -> Path:

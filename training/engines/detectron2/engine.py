@@ -18,6 +18,7 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
 )
 from fiftyone_promerge.training.data.samples import RecordImages, Sample, Steps, TrainingSamples
 from fiftyone_promerge.training.engines.base import Detector, Job, TrainingError, World
+from fiftyone_promerge.training.engines.pictures import show_validation
 from fiftyone_promerge.training.engines.validations import Validations
 from fiftyone_promerge.training.recipes import Recipe
 from fiftyone_promerge.training.registry import ENGINES
@@ -241,6 +242,7 @@ def _validate(
     if validations.add(get_event_storage().iter + 1, metrics["AP"]):
         save_checkpoint(job.best, _checkpoint(job, model, metrics))
     validations.write()
+    show_validation(job, parts, get_event_storage().iter + 1, metrics)
     return metrics
 
 
