@@ -217,10 +217,10 @@ class ProMerge(MaskGenerator):
         # On a CPU a batch is no faster, and alone no image's last bits depend on its neighbours.
         size = 1 if features.device.type == "cpu" else len(features)
         parts = features.split(size)
-        grounds = [None] * len(parts) if grounds is None else grounds.split(size)
+        ground_parts = [None] * len(parts) if grounds is None else grounds.split(size)
         batches = [
             segment_batch(part, self.config, ground)
-            for part, ground in zip(parts, grounds, strict=True)
+            for part, ground in zip(parts, ground_parts, strict=True)
         ]
         return [self._found(stages) for batch in batches for stages in batch]
 
