@@ -85,7 +85,15 @@ class MaskGenerator(abc.ABC):
 
     @abc.abstractmethod
     def find(self, features: torch.Tensor, pixels: torch.Tensor) -> list[Found]:
-        """Instances of each image, from features [B, C, h, w] and uint8 pixels [B, S, S, 3]."""
+        """Finds the instances of each image.
+
+        Args:
+            features: float tensor [B, C, h, w].
+            pixels: uint8 tensor [B, S, S, 3], the images themselves.
+
+        Returns:
+            what was found, B times.
+        """
 
     @property
     def input_size(self) -> int:
