@@ -85,7 +85,15 @@ class MaskGenerator(abc.ABC):
 
     @abc.abstractmethod
     def find(self, features: torch.Tensor, pixels: torch.Tensor) -> list[Found]:
-        """Instances of each image, from features [B, C, h, w] and uint8 pixels [B, S, S, 3]."""
+        """Finds the instances of each image.
+
+        Args:
+            features: float tensor [B, C, h, w].
+            pixels: uint8 tensor [B, S, S, 3], the images themselves.
+
+        Returns:
+            what was found, B times.
+        """
 
     @property
     def input_size(self) -> int:
@@ -227,10 +235,10 @@ class ProMerge(MaskGenerator):
         # On a CPU a batch is no faster, and alone no image's last bits depend on its neighbours.
         size = 1 if features.device.type == "cpu" else len(features)
         parts = features.split(size)
-        grounds = [None] * len(parts) if grounds is None else grounds.split(size)
+        ground_parts = [None] * len(parts) if grounds is None else grounds.split(size)
         batches = [
             segment_batch(part, self.config, ground)
-            for part, ground in zip(parts, grounds, strict=True)
+            for part, ground in zip(parts, ground_parts, strict=True)
         ]
         return [self._found(stages) for batch in batches for stages in batch]
 

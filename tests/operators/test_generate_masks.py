@@ -49,7 +49,7 @@ def test_a_preset_takes_the_place_of_the_parameters(app, photos):
     assert not app.wrong(form)
     assert "affinity_threshold" not in form
     params = {"backbone": "embedded", "preset": "microscopy", "label_field": "cells"}
-    app.stream("generate_masks", photos, params)
+    app.run("generate_masks", photos, params)
     parameters = photos.get_run_info("cells").config.parameters
     assert parameters == ProMergeConfig.from_preset("microscopy").to_dict()
 
