@@ -33,28 +33,37 @@ _ENGINE_FLAGS = {
 }
 
 
+_FILES = "Input and output"
+
+
 @click.command()
 @click.argument("source")
-@click.option("--dataset", help="FiftyOne dataset to write to; by default named as the folder.")
+@click.option(
+    "--dataset", panel=_FILES, help="FiftyOne dataset to write to; by default named as the folder."
+)
 @click.option(
     "--output",
+    panel=_FILES,
     help="COCO json to write; without --dataset, no FiftyOne dataset is made. With --engine ray: "
     "folder or URL of the shards.",
 )
 @click.option(
     "--images-dir",
+    panel=_FILES,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Where the images of a COCO json lie; by default beside it.",
 )
-@click.option("--field", help="Field of the dataset; by default named as the method.")
+@click.option("--field", panel=_FILES, help="Field of the dataset; by default named as the method.")
 @click.option(
     "--masks-dir",
+    panel=_FILES,
     type=click.Path(file_okay=False, path_type=Path),
     help="Write masks as PNG files there instead of into the database.",
 )
 @declared_options(RunOptions)
 @click.option(
     "--engine",
+    panel="Ray",
     type=click.Choice(list(_ENGINE_FLAGS)),
     default="local",
     show_default=True,
@@ -215,9 +224,14 @@ def _fill(
     dataset: fo.Dataset, field: str, model: MaskModel, masks_dir: Path | None, options: RunOptions
 ) -> Summary:
     """Makes the masks; RunError where not one image can be read."""
+    from fiftyone_promerge.app.colours import colour_by_instance
+    from fiftyone_promerge.app.targets import count_target, work_ahead
     from fiftyone_promerge.fields import count_samples
     from fiftyone_promerge.generation.generate import generate_masks
 
+    target = count_target(dataset, field)
+    console.print(work_ahead(target, overwrite=options.overwrite))
+    colour_by_instance(dataset)
     summary = generate_masks(dataset, model, field, masks_dir=masks_dir, **options.to_dict())
     already = count_samples(dataset) - summary.images - len(summary.skipped)
     if summary.skipped and not summary.images and not already:

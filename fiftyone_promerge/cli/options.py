@@ -57,6 +57,7 @@ def method_options(command: Command) -> Command:
         default="promerge",
         show_default=True,
         help=f"{described}.",
+        panel="Model",
     )
     return method(declared_options(*(entry.config for entry in METHODS.values()))(command))
 
@@ -68,12 +69,20 @@ def method_parameters(context: click.Context) -> dict[str, Any]:
         click.UsageError: a parameter of another method was given.
     """
     chosen = context.params["method"]
-    own = {one.name for one in METHODS[chosen].config.parameters()}
-    others = {one.name for entry in METHODS.values() for one in entry.config.parameters()} - own
+    own = _parameters(chosen)
+    others = set().union(*map(_parameters, METHODS)) - own
     for name in sorted(others):
         if is_given(context, name):
-            raise click.UsageError(f"{flag(name)} is no parameter of the method {chosen}")
+            other = next(m for m in METHODS if name in _parameters(m))
+            raise click.UsageError(
+                f"{flag(name)} is no parameter of the method {chosen} but of {other}; leave it "
+                f"out, or add --method {other}"
+            )
     return {name: context.params[name] for name in own if is_given(context, name)}
+
+
+def _parameters(method: str) -> set[str]:
+    return {one.name for one in METHODS[method].config.parameters()}
 
 
 def overwrite_option(command: Command) -> Command:
@@ -131,6 +140,7 @@ def _option(one: Parameter) -> Callable[[Command], Command]:
         default=one.default,
         show_default=one.type is not bool,
         help=f"{one.help}.",
+        panel=one.group or None,
     )
 
 
