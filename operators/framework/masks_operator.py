@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -31,7 +32,7 @@ from promerge_core.parameters import Config
 from .forms import Form, names
 from .outputs import table
 from .run_operator import RunOperator
-from .running import Report, bar_progress
+from .running import Report, StoppedError, bar_progress
 from .target import ask_target
 
 
@@ -67,7 +68,13 @@ class MasksOperator(RunOperator):
         field, options = values["label_field"], RunOptions.pick(values)
         done = 0 if options.overwrite else count_labelled(samples, field)
         progress = Progress("Segmenting", count_samples(samples) - done)
-        model.on_first_image = lambda: report(progress.share(1), progress.line(1))
+
+        def first_image() -> None:
+            # It is not written yet: a run that is to stop ends after it, and not before.
+            with contextlib.suppress(StoppedError):
+                report(progress.share(1), progress.line(1))
+
+        model.on_first_image = first_image
         report(0, progress.line(0))
         colour_by_instance(ctx.dataset)
         summary = generate_masks(
