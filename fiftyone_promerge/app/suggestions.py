@@ -11,7 +11,15 @@ _HOME = "promerge"
 
 
 def export_path(dataset: fo.Dataset, field: str) -> str:
-    """A json file in the home folder, named after the dataset and the field."""
+    """Where an export can go: in the home folder, named after the dataset and the field.
+
+    Args:
+        dataset: the dataset.
+        field: the field of the labels.
+
+    Returns:
+        the path of a json file.
+    """
     return str(Path.home() / _HOME / f"{_plain(dataset.name)}_{field}.json")
 
 

@@ -58,7 +58,15 @@ def unlabelled(samples: foc.SampleCollection, field: str) -> tuple[Target, int]:
 
 
 def missed_warning(samples: foc.SampleCollection, field: str) -> str | None:
-    """One sentence where a field was not made for all samples; None where it was."""
+    """Says that a field was not made for all samples, whose objects then count as missed.
+
+    Args:
+        samples: a dataset or view.
+        field: the predictions.
+
+    Returns:
+        one sentence; None where the field was made for all samples.
+    """
     target, missing = unlabelled(samples, field)
     if not missing:
         return None

@@ -140,7 +140,15 @@ def _features(source: Source, modified: int, size: int) -> tuple[PreparedImage, 
 
 @functools.lru_cache(_KEPT_BACKBONES)
 def kept_backbone(name: str, weights: str | None) -> Backbone:
-    """A backbone, see `promerge_core.load_backbone`; the last few stay in memory."""
+    """A backbone; the last few stay in memory.
+
+    Args:
+        name: its name.
+        weights: its local weights file, or None.
+
+    Returns:
+        the backbone, see `promerge_core.load_backbone`.
+    """
     return load_backbone(name, weights=weights)
 
 

@@ -153,7 +153,12 @@ def ask_label_field(form: Form, samples: foc.SampleCollection, default: str) -> 
 
 
 def ask_masks_target(ctx: foo.ExecutionContext, form: Form) -> None:
-    """Puts first how many images there are to do, see `ask_target`."""
+    """Puts first how many images there are to do, see `ask_target`.
+
+    Args:
+        ctx: the operator's context.
+        form: the form, which has all its other inputs.
+    """
     field, overwrite = form.values["label_field"], form.values.get("overwrite", False)
     ask_target(
         ctx, form, lambda samples: work_ahead(count_target(samples, field), overwrite=overwrite)

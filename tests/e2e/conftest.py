@@ -248,6 +248,7 @@ class App:
         """Waits for the end of the operator; the text of its output, which is then closed."""
         self.prompt.wait_for(state="detached")
         done = self.page.get_by_role("button", name="Done")
+        done.wait_for()
         # While the run is under way there is a button that stops it.
         self.page.get_by_role("dialog").get_by_role("button", name="Stop").wait_for(
             state="detached"
