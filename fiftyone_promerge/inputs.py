@@ -121,12 +121,10 @@ def _describe(
 def _describe_number(
     inputs: types.Object, one: Parameter, value: Any, options: dict[str, Any]
 ) -> None:
-    """A slider where the range is short; else a field, of which the range is said below it."""
+    """A slider where the range is short, else a field."""
     define = inputs.int if one.type is int else inputs.float
     is_short = one.type is float and _span(one) <= _LONGEST_SLIDER
     if not is_short or one.default is None:
-        if one.range:
-            options["description"] = f"{one.help}; {one.range}"
         define(one.name, **options)
         return
     view = types.SliderView(
