@@ -134,16 +134,15 @@ def _judged(samples: fo.Dataset, field: str, labelled_only: bool) -> foc.SampleC
 
 def _table(rows: list[dict[str, Any]], title: str) -> Table:
     from fiftyone_promerge.evaluation.run import METRICS
-    from fiftyone_promerge.evaluation.words import MEANINGS, percent
+    from fiftyone_promerge.evaluation.words import SIZES, percent
 
-    table = Table(title=title)
+    table = Table(title=title, caption=SIZES)
     table.add_column("")
     for row in rows:
         published = "\n(published)" if row["published"] else ""
         table.add_column(row["name"] + published, justify="right")
-    table.add_column("what it says", style="dim")
     for metric in METRICS:
-        table.add_row(metric, *(percent(row.get(metric)) for row in rows), MEANINGS[metric])
+        table.add_row(metric, *(percent(row.get(metric)) for row in rows))
     return table
 
 

@@ -27,6 +27,12 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
 )
 """What each of the twelve numbers says."""
 
+SIZES = (
+    "s, m, l: objects under 32 x 32, up to 96 x 96 and over 96 x 96 pixels; "
+    "—: there is no ground truth of that size"
+)
+"""What stands below a table that has no room for `MEANINGS`."""
+
 UNDEFINED = "—"
 """Stands where a number is not defined: there is no ground truth of that size."""
 
