@@ -120,7 +120,7 @@ def _ask_data(form: Form, ctx: foo.ExecutionContext) -> str | None:
         form.check("label_field", lambda: _check_masks(samples, field))
     form.output_folder(
         "output_dir",
-        default=training_folder(ctx.dataset, field or "masks"),
+        default=training_folder(ctx.dataset, field if field in fields else "masks"),
         label="Output folder",
         description="A folder of the run's own; a run that was stopped there continues",
         required=True,
