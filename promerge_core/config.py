@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 from .parameters import Config, parameter
 from .registry import BACKGROUNDS, REFINERS, SCORES, find_preset
@@ -13,8 +13,14 @@ from .registry import BACKGROUNDS, REFINERS, SCORES, find_preset
 class RefinementConfig(Config):
     """Parameters of the dense CRF that ProMerge and MaskCut share (ProMerge, section 3.4)."""
 
+    group: ClassVar[str] = "CRF"
+
     image_size: int = parameter(
-        480, "Side of the square input in pixels; images are resized to it", low=32, high=4096
+        480,
+        "Side of the square input in pixels; images are resized to it",
+        low=32,
+        high=4096,
+        group="Model",
     )
     refine_iou: float = parameter(
         0.5, "Drop a mask whose IoU with its unrefined self is below this", low=0.0, high=1.0
@@ -66,6 +72,8 @@ class ProMergeConfig(RefinementConfig):
         Traceback (most recent call last):
         promerge_core.parameters.ConfigError: affinity_threshold must be between -1.0 and 1.0; got 3
     """
+
+    group: ClassVar[str] = "ProMerge"
 
     seed_stride: int = parameter(
         4, "Every how many patches, in both directions, a prompt is placed", low=1, high=64
@@ -161,6 +169,8 @@ class MaskCutConfig(RefinementConfig):
         >>> config.n_masks, config.tau
         (5, 0.15)
     """
+
+    group: ClassVar[str] = "MaskCut"
 
     tau: float = parameter(
         0.15,

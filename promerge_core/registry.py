@@ -104,10 +104,11 @@ METHODS = {
 }
 
 
-def _dino(timm_name: str, official: str, help: str) -> BackboneEntry:
+def _dino(timm_name: str, official: str, help: str, label: str) -> BackboneEntry:
     return BackboneEntry(
         home="backbones.vit:load_vit",
         help=help,
+        label=label,
         timm_name=timm_name,
         positions="dino",
         official_weights=f"https://dl.fbaipublicfiles.com/dino/{official}/{official}.pth",
@@ -116,20 +117,33 @@ def _dino(timm_name: str, official: str, help: str) -> BackboneEntry:
 
 BACKBONES = {
     "dino_vitb8": _dino(
-        "vit_base_patch8_224.dino", "dino_vitbase8_pretrain", "DINO ViT-B/8, as in the paper"
+        "vit_base_patch8_224.dino",
+        "dino_vitbase8_pretrain",
+        "DINO ViT-B/8, as in the paper",
+        "DINO ViT-B/8: the best masks, 340 MB download",
     ),
     "dino_vits8": _dino(
-        "vit_small_patch8_224.dino", "dino_deitsmall8_pretrain", "DINO ViT-S/8: a third of the time"
+        "vit_small_patch8_224.dino",
+        "dino_deitsmall8_pretrain",
+        "DINO ViT-S/8: a third of the time",
+        "DINO ViT-S/8: a third of the time, 90 MB download",
     ),
     "dino_vitb16": _dino(
-        "vit_base_patch16_224.dino", "dino_vitbase16_pretrain", "DINO ViT-B/16: coarser patches"
+        "vit_base_patch16_224.dino",
+        "dino_vitbase16_pretrain",
+        "DINO ViT-B/16: coarser patches",
+        "DINO ViT-B/16: coarser patches, 340 MB download",
     ),
     "dino_vits16": _dino(
-        "vit_small_patch16_224.dino", "dino_deitsmall16_pretrain", "DINO ViT-S/16: the fastest"
+        "vit_small_patch16_224.dino",
+        "dino_deitsmall16_pretrain",
+        "DINO ViT-S/16: the fastest",
+        "DINO ViT-S/16: the fastest and coarsest, 90 MB download",
     ),
     "embedded": BackboneEntry(
         home="backbones.embedded:load_embedded",
         help="hand-made descriptors: no download, rough masks",
+        label="embedded: rough masks, no download",
         needs_weights=False,
         devices=("cpu", "cuda"),
     ),

@@ -60,7 +60,13 @@ class TrainingOptions(Config):
         decides=False,
     )
     devices: int = parameter(
-        1, "Devices of this machine", low=1, high=1024, is_main=True, decides=False
+        1,
+        "Devices of this machine",
+        low=1,
+        high=1024,
+        is_main=True,
+        group="Machine",
+        decides=False,
     )
     num_workers: int = parameter(
         2,
@@ -70,5 +76,6 @@ class TrainingOptions(Config):
         high=256,
         flags=("--workers",),
         is_main=True,
+        group="Machine",
         decides=False,
     )

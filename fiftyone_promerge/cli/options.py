@@ -57,10 +57,12 @@ def method_options(command: Command) -> Command:
         default="promerge",
         show_default=True,
         help=f"{described}.",
+        panel="Model",
     )
     kinds = "; ".join(f"{name}: {entry.help}" for name, entry in PRESETS.items())
     preset = click.option(
         "--preset",
+        panel="Model",
         metavar="NAME",
         help=f"Parameters of ProMerge that suit a "
         f"kind of image; other flags go before it. {kinds}.",
@@ -75,13 +77,21 @@ def method_parameters(context: click.Context) -> dict[str, Any]:
         click.UsageError: a parameter of another method was given.
     """
     chosen = context.params["method"]
-    own = {one.name for one in METHODS[chosen].config.parameters()}
-    others = {one.name for entry in METHODS.values() for one in entry.config.parameters()} - own
+    own = _parameters(chosen)
+    others = set().union(*map(_parameters, METHODS)) - own
     for name in sorted(others):
         if is_given(context, name):
-            raise click.UsageError(f"{flag(name)} is no parameter of the method {chosen}")
+            other = next(m for m in METHODS if name in _parameters(m))
+            raise click.UsageError(
+                f"{flag(name)} is no parameter of the method {chosen} but of {other}; leave it "
+                f"out, or add --method {other}"
+            )
     given = {name for name in (*own, "preset") if is_given(context, name)}
     return {name: context.params[name] for name in given}
+
+
+def _parameters(method: str) -> set[str]:
+    return {one.name for one in METHODS[method].config.parameters()}
 
 
 def overwrite_option(command: Command) -> Command:
@@ -139,6 +149,7 @@ def _option(one: Parameter) -> Callable[[Command], Command]:
         default=one.default,
         show_default=one.type is not bool,
         help=f"{one.help}.",
+        panel=one.group or None,
     )
 
 

@@ -125,7 +125,7 @@ def inspect_image(source: Source, config: ProMergeConfig) -> Inspection:
 
 @functools.lru_cache(_KEPT_IMAGES)
 def _inspect(source: Source, modified: int, config: ProMergeConfig) -> Inspection:
-    backbone = _backbone(source.backbone, source.weights)
+    backbone = kept_backbone(source.backbone, source.weights)
     size = ProMerge(backbone, config).input_size
     image, features = _features(source, modified, size)
     grounds = find_grounds(torch.from_numpy(image.pixels[None]), features[None], config)
@@ -135,14 +135,23 @@ def _inspect(source: Source, modified: int, config: ProMergeConfig) -> Inspectio
 
 @functools.lru_cache(_KEPT_IMAGES)
 def _features(source: Source, modified: int, size: int) -> tuple[PreparedImage, torch.Tensor]:
-    backbone = _backbone(source.backbone, source.weights)
+    backbone = kept_backbone(source.backbone, source.weights)
     image = prepare_image(open_image(source.filepath), size)
     with torch.inference_mode():
         return image, backbone(backbone.normalise(image.pixels[None]))[0]
 
 
 @functools.lru_cache(_KEPT_BACKBONES)
-def _backbone(name: str, weights: str | None) -> Backbone:
+def kept_backbone(name: str, weights: str | None) -> Backbone:
+    """A backbone; the last few stay in memory.
+
+    Args:
+        name: its name.
+        weights: its local weights file, or None.
+
+    Returns:
+        the backbone, see `promerge_core.load_backbone`.
+    """
     return load_backbone(name, weights=weights)
 
 

@@ -68,8 +68,18 @@ def test_form_is_right_as_it_opens(app, photos):
     assert form["method"]["default"] == "promerge"
     assert form["backbone"]["default"] == "dino_vitb8"
     assert form["affinity_threshold"]["default"] == 0.2
-    assert "seed_stride" not in form
-    assert "seed_stride" in app.form("generate_masks", photos, {"advanced": True})
+    assert form["seed_stride"]["default"] == 4
+    closed = [name for name, one in form.items() if one["view"].get("collapsible")]
+    assert closed == ["thresholds", "refinement", "machine"]
+    assert not any(form[name]["view"]["default_expanded"] for name in closed)
+    assert list(form)[:6] == [
+        "will_do",
+        "view_target",
+        "label_field",
+        "method",
+        "backbone",
+        "weights",
+    ]
     assert "tau" in app.form("generate_masks", photos, {"method": "maskcut"})
 
 
@@ -78,9 +88,11 @@ def test_masks_are_made_with_live_progress_and_shown(app, photos):
     assert result["images"] == 4
     assert result["masks"] == photos.count("promerge.detections") > 0
     names = [name.rpartition("/")[2] for name, _ in invoked]
-    assert names.count("set_progress") >= 2
-    shares = [params["progress"] for name, params in invoked if name.endswith("set_progress")]
+    progress = app.progress(invoked)
+    assert (None, "Loading the backbone embedded") in progress
+    shares = [share for share, _ in progress if share is not None]
     assert shares == sorted(shares) and shares[-1] <= 1
+    assert any(line.startswith("Segmenting: 1 of 4, about") for _, line in progress)
     assert ("reload_dataset" in names) and ("set_active_fields" in names)
     active = next(p for n, p in invoked if n.endswith("set_active_fields"))
     assert active["fields"] == ["note", "promerge"]

@@ -22,7 +22,7 @@ from promerge_core.options import BackboneOptions, RayOptions, RunOptions
 from promerge_core.registry import METHODS, method_config
 from promerge_core.runs.sources import RunError, is_url
 
-from .making import make_masks, place_options
+from .making import FILES, make_masks, place_options
 from .sources import Source, find_source
 
 if TYPE_CHECKING:
@@ -42,14 +42,16 @@ _ENGINE_FLAGS = {
 @click.argument("source")
 @click.option(
     "--output",
+    panel=FILES,
     help="COCO json to write; without --dataset, no FiftyOne dataset is made. With --engine ray: "
     "folder or URL of the shards.",
 )
-@click.option("--field", help="Field of the dataset; by default named as the method.")
+@click.option("--field", panel=FILES, help="Field of the dataset; by default named as the method.")
 @place_options
 @declared_options(RunOptions)
 @click.option(
     "--engine",
+    panel="Ray",
     type=click.Choice(list(_ENGINE_FLAGS)),
     default="local",
     show_default=True,

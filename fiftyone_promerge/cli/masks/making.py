@@ -25,15 +25,24 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+FILES = "Input and output"
+"""Heading in the help of the flags that say what is read and written."""
+
 _PLACES = (
-    click.option("--dataset", help="FiftyOne dataset to write to; by default named as the folder."),
+    click.option(
+        "--dataset",
+        panel=FILES,
+        help="FiftyOne dataset to write to; by default named as the folder.",
+    ),
     click.option(
         "--images-dir",
+        panel=FILES,
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         help="Where the images of a COCO json lie; by default beside it.",
     ),
     click.option(
         "--masks-dir",
+        panel=FILES,
         type=click.Path(file_okay=False, path_type=Path),
         help="Write masks as PNG files there instead of into the database.",
     ),
@@ -163,9 +172,14 @@ def _fill(
     dataset: fo.Dataset, field: str, model: MaskModel, masks_dir: Path | None, options: RunOptions
 ) -> Summary:
     """Makes the masks; RunError where not one image can be read."""
+    from fiftyone_promerge.app.colours import colour_by_instance
+    from fiftyone_promerge.app.targets import count_target, work_ahead
     from fiftyone_promerge.fields import count_samples
     from fiftyone_promerge.generation.generate import generate_masks
 
+    target = count_target(dataset, field)
+    console.print(work_ahead(target, overwrite=options.overwrite))
+    colour_by_instance(dataset)
     summary = generate_masks(dataset, model, field, masks_dir=masks_dir, **options.to_dict())
     already = count_samples(dataset) - summary.images - len(summary.skipped)
     if summary.skipped and not summary.images and not already:
