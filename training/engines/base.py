@@ -79,6 +79,7 @@ class Job:
         source: what the records are made from, for the checkpoint.
         num_workers: processes per device that read images.
         patience: how many validations without a better AP end the round; None: none do.
+        precision: the number type to train in, a name of `promerge_core.options.DTYPES`.
         report: to be called by the process of rank 0 after each iteration of this round.
         stop: to be asked by the process of rank 0 after each report. If so, all processes write
             their last checkpoint and raise `stopped`.
@@ -97,6 +98,7 @@ class Job:
     patience: int | None
     report: Report
     stop: Stop
+    precision: str = "auto"
 
     @property
     def schedule(self) -> Round:

@@ -51,6 +51,7 @@ def run_rounds(settings: Settings, folder: Path, report: Report, stop: Stop) -> 
             source=settings.source,
             num_workers=options["num_workers"],
             patience=options["patience"],
+            precision=options["precision"],
             report=_shifted(report, done, number),
             stop=stop,
         )

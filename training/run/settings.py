@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from fiftyone_promerge.training.engines.base import TrainingError
+from fiftyone_promerge.training.engines.torchvision.precision import why_precision
 from fiftyone_promerge.training.options import TrainingOptions
 from fiftyone_promerge.training.recipes import Recipe
 
@@ -25,11 +26,13 @@ class Settings(NamedTuple):
             (`architecture`, `rounds`) is decided.
         recipe: the scaled recipe.
         source: what the records are made from.
+        reasons: a sentence on each number that was chosen for these images or this machine.
     """
 
     options: dict[str, Any]
     recipe: Recipe
     source: dict[str, Any]
+    reasons: tuple[str, ...] = ()
 
     def save(self, path: Path) -> Settings:
         """Writes the settings of a new run, or compares them to those it was begun with.
@@ -54,7 +57,7 @@ class Settings(NamedTuple):
                         f"{path.parent} holds a run that was begun with {name} {before[name]}, now "
                         f"it is {now[name]}; choose another folder, or give the same settings"
                     )
-            settings = self._replace(recipe=begun.recipe)
+            settings = self._replace(recipe=begun.recipe, reasons=begun.reasons)
         content = json.dumps(settings._to_dict(), indent=2)
         path.write_text(content + "\n", encoding="utf-8")
         return settings
@@ -64,12 +67,14 @@ class Settings(NamedTuple):
         """The settings that `save` wrote; an option that is newer than they are has its default."""
         values = json.loads(path.read_text(encoding="utf-8"))
         recipe, source = Recipe.from_dict(values.pop("recipe")), values.pop("source")
+        reasons = tuple(values.pop("reasons", ()))
         options = TrainingOptions().to_dict() | values
         del options["recipe"]
-        return cls(options, recipe, source)
+        return cls(options, recipe, source, reasons)
 
     def _to_dict(self) -> dict[str, Any]:
-        return {**self.options, "recipe": self.recipe.to_dict(), "source": self.source}
+        others = {"source": self.source, "reasons": self.reasons}
+        return {**self.options, "recipe": self.recipe.to_dict(), **others}
 
     def _decisive(self) -> dict[str, Any]:
         """All that must stay the same when a run is resumed, by name."""
@@ -88,11 +93,17 @@ class Settings(NamedTuple):
         )
         for number, one in enumerate(recipe.rounds[: options["rounds"]]):
             drops = "".join(f", x {recipe.gamma:g} at {milestone}" for milestone in one.milestones)
+            drops = ", then as a cosine to 0" if recipe.decay == "cosine" else drops
             print(
                 f"  round {number}: {one.iterations} iterations, learning rate "
                 f"{one.learning_rate:g} after {recipe.warmup_iterations} of warm-up{drops}"
             )
-        if options["weights"] is None:
+        reasons = [*self.reasons, *why_precision(options["precision"], recipe)]
+        for reason in reasons:
+            print(f"  {reason}")
+        if options["weights"] is None and recipe.weights == "random":
+            print("  initial weights: random")
+        elif options["weights"] is None:
             print("  initial weights: RANDOM; far from the published numbers without DINO's")
         else:
             print(f"  initial weights: {options['weights']}")

@@ -35,6 +35,7 @@ from .backbones.timm_nets import check_timm_net
 from .detector import TorchvisionDetector
 from .lightning_module import DetectorModule, latest_metrics
 from .model import MaskRCNN
+from .precision import find_precision
 
 _LAST = "last.ckpt"
 
@@ -100,7 +101,7 @@ def make_trainer(job: Job, world: World) -> pl.Trainer:
         devices=world.local_world_size,
         num_nodes=world.world_size // world.local_world_size,
         strategy="ddp" if world.world_size > 1 else "auto",
-        precision="16-mixed" if on_cuda else "32-true",
+        precision=find_precision(job.precision, job.recipe),
         sync_batchnorm=on_cuda and world.world_size > 1,
         use_distributed_sampler=False,
         max_epochs=-1,

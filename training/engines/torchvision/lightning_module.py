@@ -134,9 +134,10 @@ class DetectorModule(pl.LightningModule):
     def validation_step(self, batch: list[tuple[int, np.ndarray | None]], batch_idx: int) -> None:
         """See `LightningModule.validation_step`; keeps what is found in images that can be read."""
         detector = TorchvisionDetector(self.kept, self.device)
-        for position, pixels in batch:
-            if pixels is not None:
-                self._found[position] = detector.predict([pixels])[0]
+        with torch.autocast(self.device.type, enabled=False):  # as whoever uses it predicts
+            for position, pixels in batch:
+                if pixels is not None:
+                    self._found[position] = detector.predict([pixels])[0]
 
     def on_validation_epoch_end(self) -> None:
         """Gathers what all processes found, measures AP, and keeps the best detector."""
