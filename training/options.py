@@ -50,7 +50,7 @@ class TrainingOptions(Config):
     )
     minutes: float | None = parameter(
         None,
-        "Minutes that the whole run may take; the iterations are chosen to fit",
+        "Minutes that the whole run may take; the recipe becomes shorter where it would not fit",
         type=float,
         low=0,
         is_main=True,

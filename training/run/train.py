@@ -88,7 +88,11 @@ def _write_first_records(records: Iterable[Record], folder: Path, recipe: Recipe
 def _run(settings: Settings, folder: Path, progress: Progress | None, is_new: bool) -> Path:
     """Does what is left of a run, here or in a process per device."""
     rounds, devices = settings.options["rounds"], settings.options["devices"]
-    total = sum(one.iterations for one in settings.recipe.rounds[:rounds])
+
+    def total() -> int:
+        recipe = Settings.load(folder / SETTINGS).recipe  # it may have been fitted into minutes
+        return sum(one.iterations for one in recipe.rounds[:rounds])
+
     listener = Listener(progress, total)
     try:
         if devices > 1 and World.current().world_size == 1:

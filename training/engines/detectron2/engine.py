@@ -19,6 +19,7 @@ from fiftyone_promerge.training.data.samples import RecordImages, Sample, Steps,
 from fiftyone_promerge.training.engines.base import Detector, Job, TrainingError, World
 from fiftyone_promerge.training.engines.validations import Validations
 from fiftyone_promerge.training.recipes import Recipe
+from fiftyone_promerge.training.recipes.budget import Pace
 from fiftyone_promerge.training.registry import ENGINES
 from fiftyone_promerge.training.validation import precision_of_parts
 from promerge_core import MissingExtraError
@@ -74,6 +75,20 @@ def check(recipe: Recipe, architecture: str) -> None:
             f"the engine detectron2 cannot follow the recipe {recipe.name}, which has "
             f"{', '.join(others)}; use the engine torchvision"
         )
+
+
+def measure(job: Job) -> Pace:
+    """Cannot be done; see `EngineModule.measure`.
+
+    Args:
+        job: the round.
+
+    Raises:
+        TrainingError: always.
+    """
+    raise TrainingError(
+        "the engine detectron2 cannot time itself; give iterations instead of minutes"
+    )
 
 
 def train(job: Job) -> None:
