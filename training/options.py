@@ -6,6 +6,7 @@ import dataclasses
 
 from fiftyone_promerge.training.recipes import RECIPES
 from fiftyone_promerge.training.registry import ARCHITECTURES, ENGINES
+from promerge_core.options import DTYPES
 from promerge_core.parameters import Config, parameter
 
 
@@ -41,6 +42,46 @@ class TrainingOptions(Config):
         suggestions=("random", "pretrained"),
         path="file",
         is_main=True,
+    )
+    iterations: int | None = parameter(
+        None,
+        "Optimizer steps of the first round; the others follow; by default the recipe's",
+        type=int,
+        low=1,
+    )
+    minutes: float | None = parameter(
+        None,
+        "Minutes that the whole run may take; the recipe becomes shorter where it would not fit",
+        type=float,
+        low=0,
+        is_main=True,
+    )
+    learning_rate: float | None = parameter(
+        None,
+        "Learning rate of the first round; the others follow; by default the recipe's",
+        type=float,
+        low=0,
+    )
+    image_size: int | None = parameter(
+        None,
+        "Short side of an image in prediction, in pixels; sizes in training follow; by default "
+        "the recipe's",
+        type=int,
+        low=32,
+        high=8192,
+    )
+    precision: str = parameter(
+        "auto",
+        "Number type to train in; auto is float16 on GPUs, and on CPUs bfloat16 where the recipe "
+        "and the hardware allow it, else float32",
+        choices=DTYPES,
+    )
+    seed: int | None = parameter(
+        None,
+        "Seed of the initial weights, the order and the augmentation; by default the recipe's",
+        type=int,
+        low=0,
+        high=2**32 - 1,
     )
     rounds: int | None = parameter(
         None, "Rounds of the recipe to do; by default all", type=int, low=1, decides=False

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fiftyone_promerge.training.checkpoints.checkpoint import Checkpoint
     from fiftyone_promerge.training.data.records import RecordFile, Split
     from fiftyone_promerge.training.recipes import Recipe, Round
+    from fiftyone_promerge.training.recipes.budget import Pace
     from promerge_core import Mask
 
 
@@ -79,6 +80,8 @@ class Job:
         source: what the records are made from, for the checkpoint.
         num_workers: processes per device that read images.
         patience: how many validations without a better AP end the round; None: none do.
+        pace: seconds that an iteration may take, validations included; None: there is no limit.
+        precision: the number type to train in, a name of `promerge_core.options.DTYPES`.
         report: to be called by the process of rank 0 after each iteration of this round.
         stop: to be asked by the process of rank 0 after each report. If so, all processes write
             their last checkpoint and raise `stopped`.
@@ -97,6 +100,8 @@ class Job:
     patience: int | None
     report: Report
     stop: Stop
+    pace: float | None = None
+    precision: str = "auto"
 
     @property
     def schedule(self) -> Round:
@@ -172,6 +177,19 @@ class EngineModule(Protocol):
 
         Raises:
             PromergeError: it cannot be read, has another backbone, or nothing that fits.
+        """
+
+    def measure(self, job: Job) -> Pace:
+        """Times a few steps and predictions of a round, and keeps nothing of them.
+
+        Args:
+            job: the round; every process of the `World` calls it with the same.
+
+        Returns:
+            the pace of this machine, the same in every process.
+
+        Raises:
+            TrainingError: the engine cannot do so.
         """
 
     def train(self, job: Job) -> None:

@@ -88,6 +88,9 @@ class Recipe:
         jitter: brightness, contrast and saturation are multiplied by 1 plus or minus at most this.
         anchor_sizes: sides of the RPN's anchors in pixels, one per level of the FPN, the finest
             first.
+        bfloat16: whether a CPU that has bfloat16 in hardware trains in it.
+        adapts: whether a run chooses `anchor_sizes` and `test_short_side`, which is then the
+            largest, from the sizes of its images and labels.
         architecture: the architecture where none is asked for; None is the engine's first.
         weights: the initial weights where none are asked for; None is DINO's ResNet-50.
         title: what a form calls it; no part of what `to_dict` gives.
@@ -129,6 +132,8 @@ class Recipe:
     crop_scales: tuple[float, float] = (1.0, 1.0)
     jitter: float = 0.0
     anchor_sizes: tuple[float, ...] = (32, 64, 128, 256, 512)
+    bfloat16: bool = False
+    adapts: bool = False
     architecture: str | None = None
     weights: str | None = None
     title: str = dataclasses.field(default="", compare=False)

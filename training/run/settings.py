@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fiftyone_promerge.training.engines.base import TrainingError
+from fiftyone_promerge.training.engines.torchvision.precision import why_precision
 from fiftyone_promerge.training.options import TrainingOptions
 from fiftyone_promerge.training.recipes import Recipe
 
@@ -21,12 +22,15 @@ class Settings(NamedTuple):
         recipe: the scaled recipe.
         source: what the records are made from.
         reasons: a sentence on each number that was chosen for these images or this machine.
+        pace: seconds that an iteration may take, where the run has so many minutes; None before
+            they are known.
     """
 
     options: dict[str, Any]
     recipe: Recipe
     source: dict[str, Any]
     reasons: tuple[str, ...] = ()
+    pace: float | None = None
 
     def save(self, path: Path) -> Settings:
         """Writes the settings of a new run, or compares them to those it was begun with.
@@ -51,23 +55,28 @@ class Settings(NamedTuple):
                         f"{path.parent} holds a run that was begun with {name} {before[name]}, now "
                         f"it is {now[name]}; choose another folder, or give the same settings"
                     )
-            settings = self._replace(recipe=begun.recipe, reasons=begun.reasons)
-        content = json.dumps(settings._to_dict(), indent=2)
-        path.write_text(content + "\n", encoding="utf-8")
+            settings = self._replace(recipe=begun.recipe, reasons=begun.reasons, pace=begun.pace)
+        settings.write(path)
         return settings
+
+    def write(self, path: Path) -> None:
+        """Writes the settings over those that are there; a reader never sees half of them."""
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(self._to_dict(), indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Settings:
         """The settings that `save` wrote; an option that is newer than they are has its default."""
         values = json.loads(path.read_text(encoding="utf-8"))
         recipe, source = Recipe.from_dict(values.pop("recipe")), values.pop("source")
-        reasons = tuple(values.pop("reasons", ()))
+        reasons, pace = tuple(values.pop("reasons", ())), values.pop("pace", None)
         options = TrainingOptions().to_dict() | values
         del options["recipe"]
-        return cls(options, recipe, source, reasons)
+        return cls(options, recipe, source, reasons, pace)
 
     def _to_dict(self) -> dict[str, Any]:
-        others = {"source": self.source, "reasons": self.reasons}
+        others = {"source": self.source, "reasons": self.reasons, "pace": self.pace}
         return {**self.options, "recipe": self.recipe.to_dict(), **others}
 
     def _decisive(self) -> dict[str, Any]:
@@ -87,13 +96,20 @@ class Settings(NamedTuple):
         )
         for number, one in enumerate(recipe.rounds[: options["rounds"]]):
             drops = "".join(f", x {recipe.gamma:g} at {milestone}" for milestone in one.milestones)
+            drops = ", then as a cosine to 0" if recipe.decay == "cosine" else drops
+            iterations = f"{one.iterations} iterations"
+            if self.pace is None and options["minutes"] is not None:
+                iterations = "as many iterations as there is time for"
             print(
-                f"  round {number}: {one.iterations} iterations, learning rate "
+                f"  round {number}: {iterations}, learning rate "
                 f"{one.learning_rate:g} after {recipe.warmup_iterations} of warm-up{drops}"
             )
-        for reason in self.reasons:
+        reasons = [*self.reasons, *why_precision(options["precision"], recipe)]
+        for reason in reasons:
             print(f"  {reason}")
-        if options["weights"] is None:
+        if options["weights"] is None and recipe.weights == "random":
+            print("  initial weights: random")
+        elif options["weights"] is None:
             print("  initial weights: RANDOM; far from the published numbers without DINO's")
         else:
             print(f"  initial weights: {options['weights']}")

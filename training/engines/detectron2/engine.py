@@ -21,6 +21,7 @@ from fiftyone_promerge.training.engines.base import Detector, Job, TrainingError
 from fiftyone_promerge.training.engines.pictures import show_validation
 from fiftyone_promerge.training.engines.validations import Validations
 from fiftyone_promerge.training.recipes import Recipe
+from fiftyone_promerge.training.recipes.budget import Pace
 from fiftyone_promerge.training.registry import ENGINES
 from fiftyone_promerge.training.validation import precision_of_parts
 from promerge_core import MissingExtraError
@@ -92,6 +93,20 @@ def fit(recipe: Recipe, architecture: str, weights: Path) -> str:
     with torch.random.fork_rng():
         model = instantiate(model_config(architecture, recipe, recipe.rounds[0]))
     return load_weights(model, weights)
+
+
+def measure(job: Job) -> Pace:
+    """Cannot be done; see `EngineModule.measure`.
+
+    Args:
+        job: the round.
+
+    Raises:
+        TrainingError: always.
+    """
+    raise TrainingError(
+        "the engine detectron2 cannot time itself; give iterations instead of minutes"
+    )
 
 
 def train(job: Job) -> None:

@@ -30,6 +30,7 @@ from promerge_core import Mask
 from .detector import TorchvisionDetector
 from .model import MaskRCNN
 from .optimizers import averaged, make_optimizer, relative_rate
+from .plan import Plan
 from .sync_norm import CPUSyncBatchNorm
 from .weights import load_weights
 
@@ -51,6 +52,7 @@ class DetectorModule(pl.LightningModule):
         self._job = job
         self._world = world
         self._found: dict[int, list[Mask]] = {}
+        self.plan = Plan(job.schedule.iterations, job.pace)
         with torch.random.fork_rng():
             torch.manual_seed(job.recipe.seed)
             self.model = MaskRCNN(job.recipe, job.schedule, job.architecture, _norm(world))
@@ -66,8 +68,19 @@ class DetectorModule(pl.LightningModule):
         return make_loader(self._job, self._world, self.trainer.global_step)
 
     def on_train_start(self) -> None:
-        """Reads the validations before the checkpoint that training continues from."""
+        """Reads the validations before the checkpoint to continue from, and starts the clock."""
         self._validations = Validations(self._job, self.trainer.global_step)
+        self.trainer.fit_loop.epoch_loop.max_steps = self.plan.iterations
+        self.plan.begin(self.trainer.global_step)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the plan: a run that continues has the same number of iterations."""
+        checkpoint["plan"] = self.plan.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the plan of the run that is continued."""
+        if "plan" in checkpoint:
+            self.plan.load(checkpoint["plan"])
 
     def val_dataloader(self) -> DataLoader:
         """The validation images that are this process's share."""
@@ -84,7 +97,7 @@ class DetectorModule(pl.LightningModule):
         recipe, schedule = self._job.recipe, self._job.schedule
         optimizer = make_optimizer(self.model, recipe, schedule)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: relative_rate(step, schedule.iterations, recipe, schedule)
+            optimizer, lambda step: relative_rate(step, self.plan.iterations, recipe, schedule)
         )
         return {
             "optimizer": optimizer,
@@ -134,9 +147,10 @@ class DetectorModule(pl.LightningModule):
     def validation_step(self, batch: list[tuple[int, np.ndarray | None]], batch_idx: int) -> None:
         """See `LightningModule.validation_step`; keeps what is found in images that can be read."""
         detector = TorchvisionDetector(self.kept, self.device)
-        for position, pixels in batch:
-            if pixels is not None:
-                self._found[position] = detector.predict([pixels])[0]
+        with torch.autocast(self.device.type, enabled=False):  # as whoever uses it predicts
+            for position, pixels in batch:
+                if pixels is not None:
+                    self._found[position] = detector.predict([pixels])[0]
 
     def on_validation_epoch_end(self) -> None:
         """Gathers what all processes found, measures AP, and keeps the best detector."""
