@@ -75,7 +75,7 @@ def mask_run_key(dataset: fo.Dataset, label_field: str) -> str:
         label_field: the field.
 
     Returns:
-        the key, for `dataset.get_run_info`.
+        the key, see `run_key`.
     """
     # The name of a run may have no dot, which that of a frame field has.
     return run_key(dataset, label_field.replace(".", "_"), label_field=label_field)
