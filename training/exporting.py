@@ -125,8 +125,10 @@ class _Exported(nn.Module):
     def _resized(self, image: torch.Tensor) -> torch.Tensor:
         """As torchvision does without ONNX: with it, some sizes would be a pixel off."""
         shape = torch._shape_as_tensor(image)[1:].double()
-        short, long = self.model.transform.min_size[-1], self.model.transform.max_size
-        scale = torch.minimum(short / shape.min(), long / shape.max())
+        wanted = [float(self.model.transform.min_size[-1]), float(self.model.transform.max_size)]
+        # A number by a tensor would be the number times a reciprocal, a pixel off again.
+        sides = torch.stack([shape.min(), shape.max()])
+        scale = (torch.tensor(wanted, dtype=torch.double) / sides).min()
         height, width = (shape * scale).floor().long()
         size: Any = (height, width)
         return F.interpolate(image[None], size=size, mode="bilinear", align_corners=False)[0]
