@@ -8,3 +8,4 @@ from .models.detector import DetectorModel as DetectorModel
 from .models.detector import load_detector as load_detector
 from .models.promerge import ProMergeModel as ProMergeModel
 from .models.promerge import load_model as load_model
+from .training import export_detector as export_detector

@@ -14,6 +14,7 @@ from .app import app, install_plugin_command
 from .coco import export_field, import_field
 from .demo import demo
 from .evaluate import benchmark_data, evaluate
+from .exporting import export_detector_command
 from .masks.generate import generate
 from .masks.predict import predict
 from .profile import benchmark
@@ -62,6 +63,7 @@ for command in (
     import_field,
     train,
     predict,
+    export_detector_command,
     demo,
     app,
     install_plugin_command,

@@ -19,10 +19,13 @@ class TorchvisionDetector(Detector):
     Args:
         model: the model, in evaluation mode, on its device.
         device: the device.
+
+    Attributes:
+        model: the model.
     """
 
     def __init__(self, model: MaskRCNN, device: torch.device) -> None:
-        self._model = model
+        self.model = model
         self.device = device
 
     @torch.inference_mode()
@@ -33,5 +36,5 @@ class TorchvisionDetector(Detector):
 
     def _predict(self, image: np.ndarray) -> list[Mask]:
         pixels = torch.tensor(image, device=self.device).movedim(2, 0) / 255
-        masks: list[Mask] = self._model([pixels])[0]["masks"]
+        masks: list[Mask] = self.model([pixels])[0]["masks"]
         return masks
