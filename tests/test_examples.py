@@ -19,6 +19,7 @@ CORE = [
     "MaskCutConfig",
     "ProMerge",
     "ProMergeConfig",
+    "describe_masks",
     "load_backbone",
     "open_image",
     "prepare_image",

@@ -74,7 +74,7 @@ def describe_patches(rgb: torch.Tensor) -> torch.Tensor:
         and a tenth of the logarithm of the gradient's strength in four directions, smoothed over
         3 x 3 patches.
     """
-    lab = _rgb_to_lab(rgb)
+    lab = rgb_to_lab(rgb)
     colour = F.avg_pool2d(lab, _PATCH)
     colour = torch.cat([colour[:, :1], 1.5 * colour[:, 1:]], dim=1)
     lightness = F.pad(lab[:, :1], (0, 1, 0, 1), mode="replicate")
@@ -86,7 +86,7 @@ def describe_patches(rgb: torch.Tensor) -> torch.Tensor:
     return torch.cat([colour, 0.1 * (energy + 0.01).log()], dim=1)
 
 
-def _rgb_to_lab(rgb: torch.Tensor) -> torch.Tensor:
+def rgb_to_lab(rgb: torch.Tensor) -> torch.Tensor:
     """SRGB in [0, 1] to CIE Lab (CIE 15) in units of 100, float32 [B, 3, h, w]."""
     linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
     red, green, blue = linear.unbind(1)
