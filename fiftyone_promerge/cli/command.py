@@ -15,6 +15,7 @@ from .coco import export_field, import_field
 from .demo import demo
 from .evaluate import benchmark_data, evaluate
 from .generate import generate
+from .grouping import group, name, spread
 from .profile import benchmark
 from .report import printable
 from .training import predict, train
@@ -64,6 +65,9 @@ for command in (
     benchmark_data,
     export_field,
     import_field,
+    group,
+    name,
+    spread,
     train,
     predict,
     demo,
