@@ -8,6 +8,7 @@ from pathlib import Path
 
 import fiftyone as fo
 
+from fiftyone_promerge.app.colours import colour_by_instance
 from fiftyone_promerge.generation.generate import generate_masks
 from fiftyone_promerge.models.promerge import ProMergeModel
 from promerge_core import Summary, open_image
@@ -58,6 +59,7 @@ def run_demo(model: ProMergeModel, picture: Path) -> tuple[fo.Dataset, Summary]:
     """
     dataset = demo_dataset()
     field = demo_field(model.generator.backbone.name)
+    colour_by_instance(dataset)
     summary = generate_masks(dataset, model, field, overwrite=True, num_workers=0)
     images, masks = [], []
     for sample in dataset:

@@ -20,18 +20,19 @@ from fiftyone_promerge.training import (
     Progress,
     Record,
     TrainingOptions,
+    TrainingStoppedError,
     World,
     label_records,
     mask_from_rle,
     train,
 )
-from promerge_core import Summary
+from promerge_core import PromergeError, Summary
 from promerge_core.parameters import takes
 
 from .fields import FieldError, check_detections_field, check_label_field, count_samples
 from .fiftyone_internals import ApplyModelCall, root_dataset
 from .labels import masks_to_detections
-from .provenance import package_version, record_run, recorded_run
+from .provenance import package_version, record_run, recorded_run, run_key
 
 
 @takes(TrainingOptions)
@@ -49,7 +50,7 @@ def train_detector(
     images and masks are those it was begun with. Under torchrun, for several machines, every
     process calls it. The labels of a self-training round are written to the field
     `{label_field}_round{number}`, and the run is recorded in the dataset as
-    `{label_field}_detector`.
+    `{label_field}_detector`, or `{label_field}_detector_2` where that is another run.
 
     Args:
         samples: images, some of them with masks. Under torchrun only the process of rank 0 reads
@@ -92,12 +93,23 @@ def train_detector(
     dataset = root_dataset(samples)
     _check_round_fields(dataset, label_field, options, output_dir)
     source = {"dataset": dataset.name, "field": label_field, "images": count_samples(samples)}
-    _record(dataset, label_field, source, options, output_dir, checkpoint=None)
+    key = run_key(dataset, f"{label_field}_detector", method="train_detector")
+    before = dataset.get_run_info(key).config if key in dataset.list_runs() else None
+    _record(dataset, key, source, options, output_dir, checkpoint=None)
+    is_refused = False
     try:
         checkpoint = run(view_records(samples, label_field), source=source)
+    except PromergeError as error:
+        is_refused = not isinstance(error, TrainingStoppedError)
+        raise
     finally:
-        _write_rounds(dataset, label_field, output_dir)
-    _record(dataset, label_field, source, options, output_dir, checkpoint)
+        if is_refused:
+            # What lies in the folder may be another run's; and the record of an earlier training
+            # says still what is true.
+            _restore(dataset, key, before)
+        else:
+            _write_rounds(dataset, label_field, output_dir)
+    _record(dataset, key, source, options, output_dir, checkpoint)
     return checkpoint
 
 
@@ -191,9 +203,17 @@ def _write_rounds(dataset: fo.Dataset, label_field: str, output_dir: str | Path)
             dataset.set_values(field, labels, key_field="id")
 
 
+def _restore(dataset: fo.Dataset, key: str, before: Any) -> None:
+    """Puts back the record of an earlier run; None: there was none."""
+    if before is None:
+        dataset.delete_run(key)
+    else:
+        dataset.register_run(key, before, overwrite=True)
+
+
 def _record(
     dataset: fo.Dataset,
-    label_field: str,
+    key: str,
     source: dict[str, Any],
     options: dict[str, Any],
     output_dir: str | Path,
@@ -208,4 +228,4 @@ def _record(
         checkpoint=None if checkpoint is None else str(checkpoint),
         version=package_version(),
     )
-    dataset.register_run(f"{label_field}_detector", config, overwrite=True)
+    dataset.register_run(key, config, overwrite=True)

@@ -38,6 +38,15 @@ def is_generated(samples: foc.SampleCollection) -> bool:
     return bool(samples._is_generated)
 
 
+def serialized_view(view: fo.DatasetView) -> list[dict[str, Any]]:
+    """A view as the App takes it.
+
+    `_serialize`, because `ctx.ops.set_view` shows a view at once, and a button that a person may
+    press later needs its parameters.
+    """
+    return list(view._serialize())
+
+
 class ApplyModelCall(NamedTuple):
     """Arguments of `apply_model` that FiftyOne does not tell the model.
 

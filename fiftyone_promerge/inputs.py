@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from fiftyone.operators import types
 from promerge_core.parameters import ConfigError, Parameter
 
 _MOST_RADIO_BUTTONS = 3
+_LONGEST_SLIDER = 2.0
 
 
 def ask(
@@ -17,6 +19,7 @@ def ask(
     one: Parameter,
     given: Any,
     *,
+    default: Any = None,
     labels: Mapping[str, str] | None = None,
     required: bool = False,
 ) -> Any:
@@ -26,6 +29,7 @@ def ask(
         inputs: the form.
         one: the declaration of the parameter.
         given: what the App sent for it; None where it sent nothing.
+        default: the value where none is given; None: the declared one.
         labels: what the form calls the choices; by default as they are.
         required: whether the form cannot be submitted without it.
 
@@ -33,18 +37,27 @@ def ask(
         the value in the parameter's own type. Where nothing was given, it is the default; where
         the value is not allowed, the form shows why, and it is the default too.
     """
-    _describe(inputs, one, labels or {}, required)
+    default = one.default if default is None else default
+    value, error = _checked(one, given, default)
+    _describe(inputs, one, default, value, labels or {}, required)
+    if error is not None:
+        mark(inputs, one.name, error)
+    return value
+
+
+def _checked(one: Parameter, given: Any, default: Any) -> tuple[Any, ConfigError | None]:
+    """The value, and what is wrong with the one that was given."""
     if isinstance(given, str) and one.choices is None and one.type is str:
         given = given.strip()
-        if not given and one.default is None:
-            return None
+        if not given and default is None:
+            return None, None
     if given is None:
-        return one.default
+        return default, None
     try:
-        return one.check(given)
+        # In the words that the person reads.
+        return one._replace(name=one.label).check(given), None
     except ConfigError as error:
-        mark(inputs, one.name, error)
-        return one.default
+        return default, error
 
 
 def mark(inputs: types.Object, name: str, error: Exception) -> None:
@@ -60,11 +73,14 @@ def mark(inputs: types.Object, name: str, error: Exception) -> None:
     marked.error_message = str(error)
 
 
-def suggestions_view(values: Collection[str], **options: Any) -> types.AutocompleteView:
+def suggestions_view(
+    values: Collection[str], labels: Mapping[str, str] | None = None, **options: Any
+) -> types.AutocompleteView:
     """A text input that suggests values and takes any other one too.
 
     Args:
         values: what it suggests.
+        labels: what each is called; by default as it is.
         **options: as for any view of FiftyOne.
 
     Returns:
@@ -72,15 +88,20 @@ def suggestions_view(values: Collection[str], **options: Any) -> types.Autocompl
     """
     view = types.AutocompleteView(allow_user_input=True, **options)
     for value in values:
-        view.add_choice(value, label=value)
+        view.add_choice(value, label=(labels or {}).get(value, value))
     return view
 
 
 def _describe(
-    inputs: types.Object, one: Parameter, labels: Mapping[str, str], required: bool
+    inputs: types.Object,
+    one: Parameter,
+    default: Any,
+    value: Any,
+    labels: Mapping[str, str],
+    required: bool,
 ) -> None:
     options = {
-        "default": one.default,
+        "default": default,
         "label": one.label,
         "description": one.help or None,
         "required": required,
@@ -89,11 +110,36 @@ def _describe(
         view = _choices_view(one.choices, labels)
         inputs.enum(one.name, list(one.choices), view=view, **options)
     elif one.type is str:
-        view = suggestions_view(one.suggestions) if one.suggestions else None
+        view = suggestions_view(one.suggestions, labels) if one.suggestions else None
         inputs.str(one.name, view=view, **options)
+    elif one.type is bool:
+        inputs.bool(one.name, **options)
     else:
-        define = {bool: inputs.bool, int: inputs.int, float: inputs.float}[one.type]
+        _describe_number(inputs, one, value, options)
+
+
+def _describe_number(
+    inputs: types.Object, one: Parameter, value: Any, options: dict[str, Any]
+) -> None:
+    """A slider where the range is short, else a field."""
+    define = inputs.int if one.type is int else inputs.float
+    is_short = one.type is float and _span(one) <= _LONGEST_SLIDER
+    if not is_short or one.default is None:
         define(one.name, **options)
+        return
+    view = types.SliderView(
+        label=f"{one.label}: {value:g}",
+        space=6,
+        description=f"{one.help}; {one.low:g} to {one.high:g}, by default {one.default:g}",
+        label_position="top",
+        value_label_display="off",
+        view_multiple_of=0.01,
+    )
+    define(one.name, min=one.low, max=one.high, default=options["default"], view=view)
+
+
+def _span(one: Parameter) -> float:
+    return math.inf if one.low is None or one.high is None else one.high - one.low
 
 
 def _choices_view(values: Collection[str], labels: Mapping[str, str]) -> types.Choices:

@@ -6,6 +6,8 @@ NAME = "@promerge/promerge"
 
 OPERATORS = (
     "generate_masks",
+    "preview_masks",
+    "open_inspector",
     "evaluate_masks",
     "train_detector",
     "apply_detector",

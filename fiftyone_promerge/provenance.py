@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import fiftyone as fo
 import fiftyone.core.collections as foc
 
 from promerge_core import Summary
@@ -44,8 +46,8 @@ def record_run(
 ) -> None:
     """Registers the run under the field's name: `dataset.get_run_info(field).config`.
 
-    An earlier run of the same field is replaced. Dots in the name of a frame field become
-    underscores.
+    An earlier run of the same field is replaced, and no other: see `run_key`. Dots in the name of
+    a frame field become underscores.
 
     Args:
         call: the call that made the masks.
@@ -62,12 +64,38 @@ def record_run(
         summary=_bounded(summary.to_dict()),
         label_field=call.label_field,
     )
-    dataset.register_run(_run_key(call.label_field), config, overwrite=True)
+    dataset.register_run(mask_run_key(dataset, call.label_field), config, overwrite=True)
 
 
-def _run_key(label_field: str) -> str:
-    """The name of the run that made a field; that of a frame field may have no dot."""
-    return label_field.replace(".", "_")
+def mask_run_key(dataset: fo.Dataset, label_field: str) -> str:
+    """The key of the run that made a field, or that a run which makes it will have."""
+    # The name of a run may have no dot, which that of a frame field has.
+    return run_key(dataset, label_field.replace(".", "_"), label_field=label_field)
+
+
+def run_key(dataset: fo.Dataset, name: str, **facts: Any) -> str:
+    """The key under which a run is recorded: `name`, or `name_2` and so on where that is another's.
+
+    A training on the field X is recorded as X_detector, which may be a field of masks as well, and
+    one record must not replace the other.
+
+    Args:
+        dataset: the dataset.
+        name: the name that the run has where it is free.
+        **facts: values by which the record of the very same run is known.
+
+    Returns:
+        the key of that record, or a free one.
+    """
+    taken = dataset.list_runs()
+    numbered = (f"{name}_{number}" for number in itertools.count(2))
+
+    def is_own(key: str) -> bool:
+        config = dataset.get_run_info(key).config.serialize()
+        return all(config.get(fact) == value for fact, value in facts.items())
+
+    keys = itertools.chain([name], numbered)
+    return next(key for key in keys if key not in taken or is_own(key))
 
 
 def _bounded(summary: dict[str, Any]) -> dict[str, Any]:
@@ -100,13 +128,10 @@ def recorded_run(samples: foc.SampleCollection, label_field: str) -> dict[str, A
         what made the masks.
     """
     dataset = root_dataset(samples)
-    key = _run_key(label_field)
+    key = mask_run_key(dataset, label_field)
     if key not in dataset.list_runs():
         return None
     run = dataset.get_run_info(key).config.serialize()
-    # A training on the field X is the run X_detector, which tells nothing of a field of that name.
-    if run.get("label_field") != label_field:
-        return None
     made_by = {name: run[name] for name in ("method", "backbone", "weights", "parameters")}
     options = run.get("options", {})
     declared = (*BackboneOptions.parameters(), *RunOptions.parameters())

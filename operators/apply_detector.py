@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import fiftyone.operators as foo
 
+from fiftyone_promerge.app.suggestions import trained_checkpoints
 from fiftyone_promerge.models.detector import load_detector
 from fiftyone_promerge.operators.framework.forms import Form
 from fiftyone_promerge.operators.framework.masks_operator import (
     MasksOperator,
     ask_label_field,
-    ask_run_options,
+    ask_machine,
+    ask_masks_target,
 )
 from fiftyone_promerge.operators.framework.running import Report
 from promerge_core.options import DeviceOptions
@@ -29,30 +30,26 @@ class ApplyDetector(MasksOperator):
     def form(self, ctx: foo.ExecutionContext) -> Form:
         """See `RunOperator`."""
         form = Form(ctx)
+        trained = trained_checkpoints(ctx.dataset)
         form.text(
             "checkpoint",
-            suggestions=_trained(ctx),
+            trained[-1] if trained else None,
+            suggestions=trained,
             label="Checkpoint",
             description="A detector.pt of a training, or a .pth or .pkl of CutLER's code",
             is_path=True,
             required=True,
         )
         ask_label_field(form, ctx.target_view(require_flat=True), "promerge_plus")
-        ask_run_options(form, {"batch_size": 4})
-        form.parameters(DeviceOptions)
+        with form.section("machine", "Machine"):
+            ask_machine(form, DeviceOptions, {"batch_size": 4})
+        ask_masks_target(ctx, form)
         return form
 
     def work(
         self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
     ) -> dict[str, Any]:
         """See `RunOperator`."""
-        report(0, "Loading the detector")
+        report(None, "Loading the detector")
         model = load_detector(values["checkpoint"], values["device"])
         return self.write_masks(ctx, model, values, report)
-
-
-def _trained(ctx: foo.ExecutionContext) -> list[str]:
-    """The checkpoints that were trained on this dataset and are still there."""
-    keys = ctx.dataset.list_runs(method="train_detector")
-    checkpoints = [ctx.dataset.get_run_info(key).config.checkpoint for key in keys]
-    return [checkpoint for checkpoint in checkpoints if checkpoint and Path(checkpoint).exists()]

@@ -9,17 +9,21 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.benchmarks.load import GT_FIELD
+from fiftyone_promerge.app.progress import Progress, duration
 from fiftyone_promerge.benchmarks.registry import published_ap
+from fiftyone_promerge.evaluation.choice import ground_truth_field, predicted_field, unlabelled
 from fiftyone_promerge.evaluation.comparison import comparison
 from fiftyone_promerge.evaluation.run import METRICS, check_fields, evaluate
-from fiftyone_promerge.fields import check_eval_key, detections_fields
+from fiftyone_promerge.evaluation.words import MEANINGS, percent
+from fiftyone_promerge.fields import check_eval_key, count_samples, detections_fields
 from fiftyone_promerge.operators.framework.forms import Form
 from fiftyone_promerge.operators.framework.outputs import table
 from fiftyone_promerge.operators.framework.run_operator import RunOperator
 from fiftyone_promerge.operators.framework.running import Report, bar_progress
+from fiftyone_promerge.operators.framework.target import ask_labels_target
 
 _PANEL = "model_evaluation_panel_builtin"
+_LABELLED = "labelled"
 
 
 class EvaluateMasks(RunOperator):
@@ -35,24 +39,24 @@ class EvaluateMasks(RunOperator):
         form = Form(ctx)
         samples = ctx.target_view(require_flat=True)
         fields = detections_fields(samples)
-        truth = next((f for f in (GT_FIELD, "ground_truth") if f in fields), None)
-        others = [field for field in fields if field != truth]
         pred_field = form.text(
             "pred_field",
-            others[-1] if others else None,
-            others,
+            predicted_field(samples),
+            fields,
             label="Predictions",
             description="The field to judge",
             required=True,
         )
         gt_field = form.text(
             "gt_field",
-            truth,
-            fields,
+            ground_truth_field(samples, [pred_field] if pred_field else []),
+            [field for field in fields if field != pred_field],
             label="Ground truth",
             description="The field to judge it by",
             required=True,
         )
+        if pred_field is not None:
+            _ask_images(form, samples, pred_field)
         if pred_field is not None and gt_field is not None:
             form.check("gt_field", lambda: check_fields(samples, pred_field, gt_field))
         iou_types = {"segm": "Masks", "bbox": "Boxes"}
@@ -67,6 +71,7 @@ class EvaluateMasks(RunOperator):
         form.check(
             "eval_key", lambda: check_eval_key(samples, eval_key, compared, read_labels=False)
         )
+        ask_labels_target(ctx, form, pred_field)
         return form
 
     def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:
@@ -79,22 +84,32 @@ class EvaluateMasks(RunOperator):
         """See `RunOperator`."""
         start = time.perf_counter()
         samples = ctx.target_view(require_flat=True)
+        total = count_samples(samples)
+        if values.get("images") == _LABELLED:
+            samples = samples.exists(values["pred_field"])
+        judged = count_samples(samples)
         results = evaluate(
             samples,
             values["pred_field"],
             values["gt_field"],
             values["eval_key"],
             values["iou_type"],
-            progress=bar_progress(report, "Images"),
+            progress=bar_progress(report, Progress("Comparing", judged)),
         )
         rows = _rows(ctx, values, results.metrics())
         return {
             "eval_key": values["eval_key"],
-            "images": len(samples),
-            "columns": {"metric": "", **{row["name"]: _heading(row) for row in rows}},
+            "gt_field": values["gt_field"],
+            "images": judged,
+            "of": total,
+            "columns": {
+                "metric": "",
+                **{row["name"]: _heading(row) for row in rows},
+                "meaning": "What it says",
+            },
             "metrics": [
-                {"metric": metric}
-                | {row["name"]: f"{row[metric]:.1f}" for row in rows if metric in row}
+                {"metric": metric, "meaning": MEANINGS[metric]}
+                | {row["name"]: percent(row[metric]) for row in rows if metric in row}
                 for metric in METRICS
             ],
             "seconds": round(time.perf_counter() - start, 1),
@@ -105,13 +120,31 @@ class EvaluateMasks(RunOperator):
         yield ctx.ops.reload_dataset()
         yield ctx.ops.open_panel(_PANEL, layout="horizontal", force=True)
 
-    def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
+    def describe(
+        self, ctx: foo.ExecutionContext, outputs: types.Object, result: dict[str, Any]
+    ) -> None:
         """See `RunOperator`."""
-        label = (
-            f"{result['eval_key']}: percent, on {result['images']} images, "
-            f"after {result['seconds']} seconds"
+        images = f"{result['images']:,} of {result['of']:,} images"
+        outputs.md(
+            f"**{result['eval_key']}**, in percent: {images}, judged by `{result['gt_field']}` in "
+            f"{duration(result['seconds'])}. The panel *Model Evaluation* has the same numbers "
+            f"as fractions, from 0 to 1; where one is not defined, it has -1.",
+            name="summary",
         )
-        table(outputs, "metrics", result["columns"], label)
+        table(outputs, "metrics", result["columns"])
+
+
+def _ask_images(form: Form, samples: Any, field: str) -> None:
+    """Asks whether images without a label are judged, where there are any."""
+    target, missing = unlabelled(samples, field)
+    if not missing or not target.done:
+        return
+    choices = {
+        "all": f"All {target.counted}: the objects of the {missing:,} without labels count as "
+        f"missed",
+        _LABELLED: f"The {target.done:,} with labels in {field} alone",
+    }
+    form.choice("images", choices, "all", label="Judge")
 
 
 def _heading(row: dict[str, Any]) -> str:

@@ -13,13 +13,19 @@ from fiftyone_promerge.operators.framework.forms import Form, names
 from fiftyone_promerge.operators.framework.masks_operator import (
     MasksOperator,
     ask_label_field,
-    ask_run_options,
+    ask_machine,
+    ask_masks_target,
 )
+from fiftyone_promerge.operators.framework.model_inputs import ask_model
 from fiftyone_promerge.operators.framework.running import Report
-from fiftyone_promerge.provenance import run_record
-from promerge_core.backbones.loading import check_backbone
+from fiftyone_promerge.provenance import recorded_parameters, run_record
+from promerge_core import ProMergeConfig
 from promerge_core.options import BackboneOptions
-from promerge_core.registry import METHODS
+from promerge_core.registry import METHODS, PRESETS
+
+from .preview_masks import ask_preview
+
+_NO_PRESET = "none"
 
 
 class GenerateMasks(MasksOperator):
@@ -27,41 +33,44 @@ class GenerateMasks(MasksOperator):
 
     name = "generate_masks"
     label = "Generate masks (ProMerge)"
-    description = "Instance masks without any human label, by ProMerge or MaskCut"
+    # The App sorts its list by the first letter of the description.
+    description = "A mask for each object without any human label, by ProMerge or MaskCut"
     icon = "auto_awesome"
 
     def resolve_placement(self, ctx: foo.ExecutionContext) -> types.Placement:
-        """A button above the samples grid."""
+        """A button above the samples grid; FiftyOne shows a text only where there is no icon."""
         return types.Placement(
             types.Places.SAMPLES_GRID_SECONDARY_ACTIONS,
-            types.Button(label=self.label, icon=self.icon, prompt=True),
+            types.Button(label="Generate masks", prompt=True),
         )
 
     def form(self, ctx: foo.ExecutionContext) -> Form:
         """See `RunOperator`."""
         form = Form(ctx)
         samples = ctx.target_view(require_flat=True)
-        labels = {name: entry.label for name, entry in METHODS.items()}
-        method = form.choice("method", labels, "promerge", label="Method")
-        _ask_backbone(form)
-        ask_label_field(form, samples, method)
-        form.main_parameters_first(METHODS[method].config)
-        form.output_folder(
-            "masks_dir",
-            label="Folder for the masks",
-            description="Write masks as PNG files there; empty: they are kept in the database",
-        )
-        ask_run_options(form)
-        form.parameters(BackboneOptions, names(BackboneOptions, main=False))
+        method = form.given("method")
+        ask_label_field(form, samples, method if method in [*METHODS] else "promerge")
+        made_by = _made_by(samples, form.values["label_field"])
+        ask_model(form, made_by)
+        _ask_parameters(form, made_by)
+        with form.section("machine", "Machine"):
+            ask_machine(form, BackboneOptions)
+            form.output_folder(
+                "masks_dir",
+                label="Folder for the masks",
+                description="Write masks as PNG files there; empty: they are kept in the database",
+            )
         if form.valid and not form.values.get("overwrite"):
             form.check("label_field", lambda: _check_earlier(samples, form.values))
+        ask_preview(ctx, form, samples)
+        ask_masks_target(ctx, form)
         return form
 
     def work(
         self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
     ) -> dict[str, Any]:
         """See `RunOperator`."""
-        report(0, f"Loading {values['backbone']}")
+        report(None, f"Loading the backbone {values['backbone']}")
         model = load_model(
             method=values["method"],
             **BackboneOptions.pick(values).to_dict(),
@@ -70,11 +79,26 @@ class GenerateMasks(MasksOperator):
         return self.write_masks(ctx, model, values, report, values["masks_dir"])
 
 
-def _ask_backbone(form: Form) -> None:
-    form.parameters(BackboneOptions, names(BackboneOptions, main=True))
-    backbone, weights = form.values["backbone"], form.values["weights"]
-    if form.check("backbone", lambda: check_backbone(backbone)):
-        form.check("weights", lambda: check_backbone(backbone, weights))
+def _made_by(samples: Any, field: str) -> dict[str, Any]:
+    """What made the masks of a field, where a method of ours did; else nothing."""
+    made_by = recorded_parameters(samples, field) or {}
+    return made_by if made_by.get("method") in METHODS else {}
+
+
+def _ask_parameters(form: Form, defaults: dict[str, Any]) -> None:
+    """Asks for a preset, and without one for each parameter."""
+    if form.values["method"] == "promerge":
+        labels = {_NO_PRESET: "None", **{name: one.help for name, one in PRESETS.items()}}
+        preset = form.choice("preset", labels, _NO_PRESET, label="Preset")
+        if preset in PRESETS:
+            form.values.update(ProMergeConfig.from_preset(preset).to_dict())
+            return
+    config = METHODS[form.values["method"]].config
+    label = METHODS[form.values["method"]].label
+    with form.section("thresholds", f"Thresholds of {label}"):
+        form.parameters(config, names(config, label), defaults=defaults)
+    with form.section("refinement", "Input size and refinement"):
+        form.parameters(config, names(config, "Model", "CRF"), defaults=defaults)
 
 
 def _check_earlier(samples: Any, values: dict[str, Any]) -> None:

@@ -11,11 +11,15 @@ from .evaluate_masks import EvaluateMasks
 from .export_coco import ExportCoco
 from .generate_masks import GenerateMasks
 from .load_benchmark import LoadBenchmark
+from .open_inspector import OpenInspector
+from .preview_masks import PreviewMasks
 from .stop_run import StopRun
 from .train_detector import TrainDetector
 
 OPERATORS: tuple[type[foo.Operator], ...] = (
     GenerateMasks,
+    PreviewMasks,
+    OpenInspector,
     EvaluateMasks,
     TrainDetector,
     ApplyDetector,

@@ -8,13 +8,17 @@ from typing import Any
 
 import fiftyone as fo
 import fiftyone.operators as foo
+import torch
 from fiftyone.operators import types
 
+from fiftyone_promerge.app.progress import duration
+from fiftyone_promerge.app.suggestions import training_folder
 from fiftyone_promerge.detectors import train_detector
 from fiftyone_promerge.fields import check_detections_field, detections_fields
-from fiftyone_promerge.operators.framework.forms import Form
+from fiftyone_promerge.operators.framework.forms import Form, names
 from fiftyone_promerge.operators.framework.run_operator import RunOperator
 from fiftyone_promerge.operators.framework.running import Report
+from fiftyone_promerge.operators.framework.target import ask_labels_target
 from fiftyone_promerge.training import (
     ARCHITECTURES,
     RECIPES,
@@ -23,6 +27,13 @@ from fiftyone_promerge.training import (
     read_checkpoint,
 )
 from promerge_core import PromergeError
+
+_WEIGHTS = {
+    "dino": "DINO ResNet-50, as in the paper: 100 MB download",
+    "random": "Random: no download, and a far worse detector",
+    "file": "A file",
+}
+_DETECTOR = ("engine", "architecture", "rounds", "patience", "batch_size")
 
 
 class TrainDetector(RunOperator):
@@ -37,11 +48,17 @@ class TrainDetector(RunOperator):
     def form(self, ctx: foo.ExecutionContext) -> Form:
         """See `RunOperator`."""
         form = Form(ctx)
-        _ask_data(form, ctx.target_view(require_flat=True))
+        field = _ask_data(form, ctx)
         titles = {name: recipe.title for name, recipe in RECIPES.items()}
-        form.main_parameters_first(TrainingOptions, titles | ARCHITECTURES)
+        form.parameters(TrainingOptions, ["recipe"], labels=titles)
+        _ask_weights(form)
+        with form.section("detector", "Detector and schedule"):
+            form.parameters(TrainingOptions, _DETECTOR, labels=ARCHITECTURES)
+        with form.section("machine", "Machine"):
+            form.parameters(TrainingOptions, _machine(form))
         engine, architecture = form.values["engine"], form.values["architecture"]
         form.check("architecture", lambda: choose_architecture(engine, architecture))
+        ask_labels_target(ctx, form, field)
         return form
 
     def run_name(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> str:
@@ -53,7 +70,7 @@ class TrainDetector(RunOperator):
     ) -> dict[str, Any]:
         """See `RunOperator`."""
         start = time.perf_counter()
-        report(0, "Reading the masks")
+        report(None, "Reading the masks")
         last: dict[str, float] = {}
 
         def progress(done: int, total: int, metrics: Mapping[str, float]) -> None:
@@ -75,20 +92,23 @@ class TrainDetector(RunOperator):
             "seconds": round(time.perf_counter() - start, 1),
         }
 
-    def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
+    def describe(
+        self, ctx: foo.ExecutionContext, outputs: types.Object, result: dict[str, Any]
+    ) -> None:
         """See `RunOperator`."""
         numbers = ", ".join(f"{name} {value}" for name, value in result["metrics"].items())
         text = (
-            f"The detector is `{result['checkpoint']}`, after {result['seconds']} seconds; "
+            f"The detector is `{result['checkpoint']}`, after {duration(result['seconds'])}; "
             f"at the end: {numbers}. Put its masks into a field with *Apply a detector*."
         )
         outputs.md(text, name="summary")
 
 
-def _ask_data(form: Form, samples: Any) -> None:
+def _ask_data(form: Form, ctx: foo.ExecutionContext) -> str | None:
+    samples = ctx.target_view(require_flat=True)
     fields = detections_fields(samples)
     default = "promerge" if "promerge" in fields else next(iter(fields), None)
-    field = form.text(
+    field: str | None = form.text(
         "label_field",
         default,
         fields,
@@ -100,10 +120,35 @@ def _ask_data(form: Form, samples: Any) -> None:
         form.check("label_field", lambda: _check_masks(samples, field))
     form.output_folder(
         "output_dir",
+        default=training_folder(ctx.dataset, field if field in fields else "masks"),
         label="Output folder",
         description="A folder of the run's own; a run that was stopped there continues",
         required=True,
     )
+    return field
+
+
+def _ask_weights(form: Form) -> None:
+    """Asks what the detector begins with, and for a file where it is one."""
+    given = form.given("weights")
+    usual = "dino" if given is None else "random" if given == "random" else "file"
+    start = form.choice("initial_weights", _WEIGHTS, usual, label="Initial weights")
+    form.values["weights"] = "random" if start == "random" else None
+    if start == "file":
+        form.text(
+            "weights",
+            label="Weights file",
+            description="A ResNet-50 on the machine that runs FiftyOne",
+            is_path=True,
+            required=True,
+        )
+
+
+def _machine(form: Form) -> list[str]:
+    """The options of the machine; several devices are offered only where there are several."""
+    several = torch.cuda.device_count() > 1 or form.given("devices") is not None
+    options = names(TrainingOptions, "Machine")
+    return [name for name in options if name != "devices" or several]
 
 
 def _check_masks(samples: Any, field: str) -> None:

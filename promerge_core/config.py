@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any, ClassVar
 
 from .parameters import Config, parameter
-from .registry import REFINERS, SCORES
+from .registry import BACKGROUNDS, REFINERS, SCORES, find_preset
 
 
 @dataclasses.dataclass(frozen=True)
 class RefinementConfig(Config):
     """Parameters of the dense CRF that ProMerge and MaskCut share (ProMerge, section 3.4)."""
 
+    group: ClassVar[str] = "CRF"
+
     image_size: int = parameter(
-        480, "Side of the square input in pixels; images are resized to it", low=32, high=4096
+        480,
+        "Side of the square input in pixels; images are resized to it",
+        low=32,
+        high=4096,
+        group="Model",
     )
     refine_iou: float = parameter(
         0.5, "Drop a mask whose IoU with its unrefined self is below this", low=0.0, high=1.0
     )
     refiner: str = parameter("batched", "Implementation of the dense CRF", choices=REFINERS)
+    split_necks: float = parameter(
+        0.0,
+        "Split a mask at necks narrower than this fraction of the parts they join; 0 splits none",
+        low=0.0,
+        high=1.0,
+    )
+    min_relative_area: float = parameter(
+        0.0,
+        "Drop a mask below this fraction of the area that half of the masked pixels' masks exceed",
+        low=0.0,
+        high=1.0,
+    )
     crf_iterations: int = parameter(10, "Mean-field iterations of the CRF", low=1, high=100)
     crf_gaussian_sxy: float = parameter(
         3.0, "Standard deviation of the Gaussian kernel in pixels", low=0.1, high=1000.0
@@ -54,6 +73,8 @@ class ProMergeConfig(RefinementConfig):
         promerge_core.parameters.ConfigError: affinity_threshold must be between -1.0 and 1.0; got 3
     """
 
+    group: ClassVar[str] = "ProMerge"
+
     seed_stride: int = parameter(
         4, "Every how many patches, in both directions, a prompt is placed", low=1, high=64
     )
@@ -69,6 +90,12 @@ class ProMergeConfig(RefinementConfig):
         "Keep a component at least this fraction of the prompt's own component",
         low=0.0,
         high=1.0,
+    )
+    background: str = parameter(
+        "borders",
+        "borders: what most proposals that fill two borders share; plain: the plain ground, by its "
+        "colour",
+        choices=BACKGROUNDS,
     )
     min_background_fraction: float = parameter(
         0.1,
@@ -109,6 +136,28 @@ class ProMergeConfig(RefinementConfig):
         choices=SCORES,
     )
 
+    @classmethod
+    def from_preset(cls, preset: str, **values: Any) -> ProMergeConfig:
+        """The config of a preset.
+
+        Args:
+            preset: a name of `promerge_core.registry.PRESETS`.
+            **values: parameters that differ from the preset's.
+
+        Returns:
+            the config.
+
+        Raises:
+            ConfigError: the preset or a parameter is unknown, or a parameter is out of its range.
+
+        Examples:
+            >>> from promerge_core import ProMergeConfig
+            >>> config = ProMergeConfig.from_preset("microscopy", image_size=960)
+            >>> config.background, config.image_size
+            ('plain', 960)
+        """
+        return cls.from_dict({**find_preset(preset).values, **values})
+
 
 @dataclasses.dataclass(frozen=True)
 class MaskCutConfig(RefinementConfig):
@@ -120,6 +169,8 @@ class MaskCutConfig(RefinementConfig):
         >>> config.n_masks, config.tau
         (5, 0.15)
     """
+
+    group: ClassVar[str] = "MaskCut"
 
     tau: float = parameter(
         0.15,

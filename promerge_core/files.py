@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from pathlib import Path
 
@@ -27,3 +28,8 @@ def irregular_kind(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     return _KINDS.get(stat.S_IFMT(mode), "a device")
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import compress, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,8 +16,10 @@ from PIL import Image
 from promerge_core.backbones.base import Backbone
 from promerge_core.masks.mask import Mask, masks_from_arrays
 from promerge_core.masks.resizing import resize_masks
+from promerge_core.masks.splitting import large_beside_others, solidity, split_necks
 from promerge_core.refinement.refine import refine_batch
 from promerge_core.registry import SCORES
+from promerge_core.stages.ground import find_grounds
 from promerge_core.stages.pipeline import NoMasks, Stages, segment_batch
 
 from .config import ProMergeConfig, RefinementConfig
@@ -82,17 +84,35 @@ class MaskGenerator(abc.ABC):
             )
 
     @abc.abstractmethod
-    def find(self, features: torch.Tensor) -> list[Found]:
-        """Instances in the features [B, C, h, w] of each image."""
+    def find(self, features: torch.Tensor, pixels: torch.Tensor) -> list[Found]:
+        """Finds the instances of each image.
+
+        Args:
+            features: float tensor [B, C, h, w].
+            pixels: uint8 tensor [B, S, S, 3], the images themselves.
+
+        Returns:
+            what was found, B times.
+        """
 
     @property
     def input_size(self) -> int:
         """Side of the backbone's input: `image_size`, down to a multiple of the patch size."""
         return self.config.image_size - self.config.image_size % self.backbone.patch_size
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the method by name, ready for JSON."""
+        return self.config.to_dict()
+
+    @property
+    def preparation(self) -> Callable[[Image.Image | np.ndarray], PreparedImage]:
+        """What `prepare` does, without the backbone, for processes that read images."""
+        return functools.partial(prepare_image, size=self.input_size)
+
     def prepare(self, image: Image.Image | np.ndarray) -> PreparedImage:
         """Resizes one image to the backbone's input."""
-        return prepare_image(image, self.input_size)
+        return self.preparation(image)
 
     def generate(self, images: Sequence[Image.Image | np.ndarray]) -> list[ImageMasks]:
         """Finds the instances of each image.
@@ -123,7 +143,7 @@ class MaskGenerator(abc.ABC):
             features = self.backbone(self.backbone.normalise(pixels))
         self.timer.images += len(images)
         with self.timer.stage("stages"):
-            found = self.find(features)
+            found = self.find(features, pixels)
         with self.timer.stage("refine"):
             refined, iou = refine_batch(list(pixels), [one.masks for one in found], self.config)
         with self.timer.stage("encode"):
@@ -162,11 +182,30 @@ class MaskGenerator(abc.ABC):
         """Accepted masks at the image's own size."""
         accepted = [fact["refine_iou"] >= self.config.refine_iou for fact in facts]
         facts = list(compress(facts, accepted))
-        arrays = resize_masks(refined[accepted], image.width, image.height)
+        parts, facts = self._split(refined[accepted], facts, image)
+        arrays = resize_masks(parts, image.width, image.height)
         masks = masks_from_arrays(arrays, [fact.pop("score") for fact in facts], facts)
         if not masks:
             reason = reason or NoMasks.ALL_REJECTED
         return ImageMasks(masks, image.width, image.height, reason)
+
+    def _split(
+        self, masks: np.ndarray, facts: list[dict[str, float]], image: PreparedImage
+    ) -> tuple[np.ndarray, list[dict[str, float]]]:
+        """The masks split at necks and without specks, where the config asks for it.
+
+        Where masks are split, a part's score is that of its mask times its solidity.
+        """
+        if self.config.split_necks:
+            pixel = (image.height / masks.shape[1], image.width / masks.shape[2])
+            masks, origin = split_necks(masks, self.config.split_necks, pixel)
+            scores = solidity(masks)
+            facts = [
+                {**facts[mask], "score": facts[mask]["score"] * score}
+                for mask, score in zip(origin, scores.tolist(), strict=True)
+            ]
+        large = large_beside_others(masks, self.config.min_relative_area)
+        return masks[large], list(compress(facts, large))
 
 
 class ProMerge(MaskGenerator):
@@ -190,11 +229,17 @@ class ProMerge(MaskGenerator):
     def __init__(self, backbone: Backbone, config: ProMergeConfig | None = None) -> None:
         super().__init__(backbone, config or ProMergeConfig())
 
-    def find(self, features: torch.Tensor) -> list[Found]:
+    def find(self, features: torch.Tensor, pixels: torch.Tensor) -> list[Found]:
         """See `promerge_core.segment_features`."""
+        grounds = find_grounds(pixels, features, self.config)
         # On a CPU a batch is no faster, and alone no image's last bits depend on its neighbours.
         size = 1 if features.device.type == "cpu" else len(features)
-        batches = [segment_batch(part, self.config) for part in features.split(size)]
+        parts = features.split(size)
+        ground_parts = [None] * len(parts) if grounds is None else grounds.split(size)
+        batches = [
+            segment_batch(part, self.config, ground)
+            for part, ground in zip(parts, ground_parts, strict=True)
+        ]
         return [self._found(stages) for batch in batches for stages in batch]
 
     def _found(self, stages: Stages) -> Found:

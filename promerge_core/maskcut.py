@@ -43,7 +43,7 @@ class MaskCut(MaskGenerator):
     def __init__(self, backbone: Backbone, config: MaskCutConfig | None = None) -> None:
         super().__init__(backbone, config or MaskCutConfig())
 
-    def find(self, features: torch.Tensor) -> list[Found]:
+    def find(self, features: torch.Tensor, pixels: torch.Tensor) -> list[Found]:
         """See `cut_features`; every mask has score 1, as in the paper."""
         cuts = [cut_features(one, self.config) for one in features]
         return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 from .parameters import Config, parameter
 from .registry import BACKBONES
@@ -16,7 +16,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def _device() -> Any:
-    return parameter("auto", "auto, cpu, cuda, cuda:1 or mps", suggestions=DEVICES)
+    return parameter("auto", "auto, cpu, cuda, cuda:1 or mps", suggestions=DEVICES, group="Machine")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,8 @@ class DeviceOptions(Config):
 @dataclasses.dataclass(frozen=True)
 class BackboneOptions(Config):
     """Which network computes the features, where, and in which number type."""
+
+    group: ClassVar[str] = "Model"
 
     backbone: str = parameter(
         "dino_vitb8",
@@ -49,6 +51,7 @@ class BackboneOptions(Config):
         "Number type of the backbone; auto is bfloat16 where the hardware has it",
         label="Number type",
         choices=DTYPES,
+        group="Machine",
     )
     device: str = _device()
 
@@ -56,6 +59,8 @@ class BackboneOptions(Config):
 @dataclasses.dataclass(frozen=True)
 class RunOptions(Config):
     """How the images of a run are read and whether an earlier run continues."""
+
+    group: ClassVar[str] = "Machine"
 
     batch_size: int = parameter(8, "Images in a batch", low=1, high=4096)
     num_workers: int = parameter(
@@ -67,12 +72,16 @@ class RunOptions(Config):
         flags=("--workers",),
         decides=False,
     )
-    overwrite: bool = parameter(False, "Redo everything instead of resuming", decides=False)
+    overwrite: bool = parameter(
+        False, "Redo everything instead of resuming", group="Input and output", decides=False
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class RayOptions(Config):
     """How the engine ray divides the work."""
+
+    group: ClassVar[str] = "Ray"
 
     shard_size: int = parameter(128, "Images in a shard", low=1, high=1_000_000)
     concurrency: int | None = parameter(

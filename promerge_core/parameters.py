@@ -10,7 +10,7 @@ import numbers
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, cast
 
 from .errors import PromergeError
 
@@ -38,6 +38,8 @@ class Parameter(NamedTuple):
         path: whether the text is the path of a file or a folder.
         flags: further command-line flags.
         is_main: whether a form shows it before a person asks for more.
+        group: what it belongs to, in words: the heading above it in a form and in a command's help.
+            By default the `group` of the config whose body declares it.
         decides: whether a run into a COCO json or into shards writes it to its header and continues
             only with the same value. A run into a dataset records every option, deciding or not,
             and continues with other ones.
@@ -55,6 +57,7 @@ class Parameter(NamedTuple):
     path: Literal["file", "folder"] | None = None
     flags: tuple[str, ...] = ()
     is_main: bool = False
+    group: str = ""
     decides: bool = True
 
     def check(self, value: Any) -> Any:
@@ -124,9 +127,14 @@ def parameter(default: Any, help: str, **attributes: Any) -> Any:
 class Config:
     """Base of all configs and options: checks every value against its declaration.
 
+    Attributes:
+        group: see `Parameter`.
+
     Raises:
         ConfigError: a value is of the wrong type, not finite or out of range.
     """
+
+    group: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         for one in self.parameters():
@@ -135,8 +143,18 @@ class Config:
     @classmethod
     def parameters(cls) -> Iterator[Parameter]:
         """The declared parameters, in their order."""
+        groups = {
+            name: one.group
+            for one in cls.__mro__[::-1]
+            if issubclass(one, Config)
+            for name in inspect.get_annotations(one)
+        }
         for field in dataclasses.fields(cls):
-            implied = {"type": type(field.default), "label": spoken(field.name)}
+            implied = {
+                "type": type(field.default),
+                "label": spoken(field.name),
+                "group": groups[field.name],
+            }
             yield Parameter(field.name, default=field.default, **{**implied, **field.metadata})
 
     @classmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from .parameters import ConfigError
@@ -76,6 +77,19 @@ class BackboneEntry(Entry):
     descriptor: str = "descriptors.features:describe_by_features"
 
 
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """Values of ProMerge's parameters that suit a kind of image.
+
+    Attributes:
+        help: one line that says which kind.
+        values: value by name of each parameter that differs from the default.
+    """
+
+    help: str
+    values: Mapping[str, Any]
+
+
 METHODS = {
     "promerge": Method(
         home="generator:ProMerge",
@@ -92,10 +106,11 @@ METHODS = {
 }
 
 
-def _dino(timm_name: str, official: str, help: str) -> BackboneEntry:
+def _dino(timm_name: str, official: str, help: str, label: str) -> BackboneEntry:
     return BackboneEntry(
         home="backbones.vit:load_vit",
         help=help,
+        label=label,
         timm_name=timm_name,
         positions="dino",
         official_weights=f"https://dl.fbaipublicfiles.com/dino/{official}/{official}.pth",
@@ -104,20 +119,33 @@ def _dino(timm_name: str, official: str, help: str) -> BackboneEntry:
 
 BACKBONES = {
     "dino_vitb8": _dino(
-        "vit_base_patch8_224.dino", "dino_vitbase8_pretrain", "DINO ViT-B/8, as in the paper"
+        "vit_base_patch8_224.dino",
+        "dino_vitbase8_pretrain",
+        "DINO ViT-B/8, as in the paper",
+        "DINO ViT-B/8: the best masks, 340 MB download",
     ),
     "dino_vits8": _dino(
-        "vit_small_patch8_224.dino", "dino_deitsmall8_pretrain", "DINO ViT-S/8: a third of the time"
+        "vit_small_patch8_224.dino",
+        "dino_deitsmall8_pretrain",
+        "DINO ViT-S/8: a third of the time",
+        "DINO ViT-S/8: a third of the time, 90 MB download",
     ),
     "dino_vitb16": _dino(
-        "vit_base_patch16_224.dino", "dino_vitbase16_pretrain", "DINO ViT-B/16: coarser patches"
+        "vit_base_patch16_224.dino",
+        "dino_vitbase16_pretrain",
+        "DINO ViT-B/16: coarser patches",
+        "DINO ViT-B/16: coarser patches, 340 MB download",
     ),
     "dino_vits16": _dino(
-        "vit_small_patch16_224.dino", "dino_deitsmall16_pretrain", "DINO ViT-S/16: the fastest"
+        "vit_small_patch16_224.dino",
+        "dino_deitsmall16_pretrain",
+        "DINO ViT-S/16: the fastest",
+        "DINO ViT-S/16: the fastest and coarsest, 90 MB download",
     ),
     "embedded": BackboneEntry(
         home="backbones.embedded:load_embedded",
         help="hand-made descriptors: no download, rough masks",
+        label="embedded: rough masks, no download",
         needs_weights=False,
         devices=("cpu", "cuda"),
         descriptor="descriptors.appearance:describe_appearance",
@@ -137,8 +165,36 @@ REFINERS = {
     "pydensecrf": Entry(
         home="refinement.reference:refine_by_pydensecrf", help="the reference, one mask at a time"
     ),
+    "ground": Entry(
+        home="refinement.ground:refine_by_ground", help="no CRF: what is no plain ground"
+    ),
 }
 """Implementations of the dense CRF: (pixels, masks, config) -> refined masks."""
+
+BACKGROUNDS = {
+    "borders": "what most proposals that fill two borders share, as in the paper",
+    "plain": "the plain ground, by its colour: for many small objects on one ground",
+}
+"""What ProMerge takes for background."""
+
+PRESETS = {
+    "microscopy": Preset(
+        help="many small objects on one plain ground, as cells under a microscope",
+        values={
+            "image_size": 480,
+            "seed_stride": 2,
+            "background": "plain",
+            "affinity_threshold": -1.0,
+            "component_area_ratio": 1.0,
+            "background_similarity": 1.0,
+            "refiner": "ground",
+            "refine_iou": 0.0,
+            "split_necks": 0.86,
+            "min_relative_area": 0.03,
+            "score": "constant",
+        },
+    ),
+}
 
 SCORES = {
     "stability": Entry(
@@ -157,19 +213,34 @@ def find_backbone(name: str) -> BackboneEntry | None:
     return BACKBONES.get(name)
 
 
+def find_preset(name: str) -> Preset:
+    """The preset of a name; ConfigError where there is none."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}; got {name!r}")
+    return PRESETS[name]
+
+
 def method_config(method: str, parameters: dict[str, Any]) -> Any:
     """Builds the config of a method, a `RefinementConfig`.
 
     Args:
         method: a name of `METHODS`.
-        parameters: values by name.
+        parameters: values by name; of ProMerge also `preset`, the name of a preset whose values
+            hold where no other is given.
 
     Returns:
         the config, with defaults for all other parameters.
 
     Raises:
-        ConfigError: the method or a parameter is unknown, or a parameter is out of its range.
+        ConfigError: the method, the preset or a parameter is unknown, or a parameter is out of its
+            range.
     """
     if method not in METHODS:
         raise ConfigError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    return METHODS[method].config.from_dict(parameters)
+    values = dict(parameters)
+    preset = values.pop("preset", None)
+    if preset is None:
+        return METHODS[method].config.from_dict(values)
+    if method != "promerge":
+        raise ConfigError(f"presets are for the method promerge; got {method!r}")
+    return METHODS[method].config.from_preset(preset, **values)

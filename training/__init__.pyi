@@ -6,6 +6,7 @@ from .engines.base import TrainingError as TrainingError
 from .engines.base import TrainingStoppedError as TrainingStoppedError
 from .engines.base import World as World
 from .engines.base import choose_architecture as choose_architecture
+from .generator import DetectorGenerator as DetectorGenerator
 from .loading import load as load
 from .options import TrainingOptions as TrainingOptions
 from .recipes import RECIPES as RECIPES

@@ -6,6 +6,7 @@ import dataclasses
 
 from fiftyone_promerge.training.recipes import RECIPES
 from fiftyone_promerge.training.registry import ARCHITECTURES, ENGINES
+from promerge_core.options import DTYPES
 from promerge_core.parameters import Config, parameter
 
 
@@ -26,19 +27,61 @@ class TrainingOptions(Config):
     )
     architecture: str | None = parameter(
         None,
-        "The detector, one that the engine has; by default its first",
+        f"One of {', '.join(ARCHITECTURES)}, or any timm ConvNet as timm:NAME; by default the "
+        "engine's first",
         type=str,
-        choices=ARCHITECTURES,
+        suggestions=ARCHITECTURES,
         is_main=True,
     )
     weights: str | None = parameter(
         None,
-        "A ResNet-50 to begin with, or random; by default DINO's, which is downloaded",
+        "A file with a backbone or a whole detector (ours, CutLER's, torchvision's), random, or "
+        "pretrained (DINO's or timm's, downloaded), which is the default where there is one",
         type=str,
         label="Initial weights",
-        suggestions=("random",),
+        suggestions=("random", "pretrained"),
         path="file",
         is_main=True,
+    )
+    iterations: int | None = parameter(
+        None,
+        "Optimizer steps of the first round; the others follow; by default the recipe's",
+        type=int,
+        low=1,
+    )
+    minutes: float | None = parameter(
+        None,
+        "Minutes that the whole run may take; the recipe becomes shorter where it would not fit",
+        type=float,
+        low=0,
+        is_main=True,
+    )
+    learning_rate: float | None = parameter(
+        None,
+        "Learning rate of the first round; the others follow; by default the recipe's",
+        type=float,
+        low=0,
+    )
+    image_size: int | None = parameter(
+        None,
+        "Short side of an image in prediction, in pixels; sizes in training follow; by default "
+        "the recipe's",
+        type=int,
+        low=32,
+        high=8192,
+    )
+    precision: str = parameter(
+        "auto",
+        "Number type to train in; auto is float16 on GPUs, and on CPUs bfloat16 where the recipe "
+        "and the hardware allow it, else float32",
+        choices=DTYPES,
+    )
+    seed: int | None = parameter(
+        None,
+        "Seed of the initial weights, the order and the augmentation; by default the recipe's",
+        type=int,
+        low=0,
+        high=2**32 - 1,
     )
     rounds: int | None = parameter(
         None, "Rounds of the recipe to do; by default all", type=int, low=1, decides=False
@@ -58,7 +101,13 @@ class TrainingOptions(Config):
         decides=False,
     )
     devices: int = parameter(
-        1, "Devices of this machine", low=1, high=1024, is_main=True, decides=False
+        1,
+        "Devices of this machine",
+        low=1,
+        high=1024,
+        is_main=True,
+        group="Machine",
+        decides=False,
     )
     num_workers: int = parameter(
         2,
@@ -68,5 +117,6 @@ class TrainingOptions(Config):
         high=256,
         flags=("--workers",),
         is_main=True,
+        group="Machine",
         decides=False,
     )

@@ -87,7 +87,7 @@ def load_benchmark(
     dataset_name = dataset_name or name
     if fo.dataset_exists(dataset_name):
         raise BenchmarkError(f"A dataset '{dataset_name}' exists already: choose another name")
-    if name == "coco2017" and images_dir is None and annotations is None:
+    if BENCHMARKS[name].is_downloaded and images_dir is None and annotations is None:
         images_dir, annotations = _download_coco2017()
     folder, source = _source(name, images_dir, annotations)
     dataset = fo.Dataset(dataset_name)

@@ -17,6 +17,7 @@ class Benchmark(NamedTuple):
         licence: terms of the images and annotations.
         sign_up: whether the images need an account or an agreement.
         has_masks: whether the annotations have masks; else boxes alone can be evaluated.
+        is_downloaded: whether FiftyOne's zoo downloads it where no files are named.
         folders: folders under `images_dir` in which the images may lie.
         published_ap: AP in percent by method, from the paper; empty where none is published.
     """
@@ -27,6 +28,7 @@ class Benchmark(NamedTuple):
     licence: str
     sign_up: bool
     has_masks: bool
+    is_downloaded: bool = False
     folders: tuple[str, ...] = ()
     published_ap: Mapping[str, float] = MappingProxyType({})
 
@@ -61,6 +63,7 @@ BENCHMARKS = {
         _COCO_TERMS,
         sign_up=False,
         has_masks=True,
+        is_downloaded=True,
         folders=("val2017",),
         published_ap=_published(2.2, 2.4, 8.7, 8.9),
     ),

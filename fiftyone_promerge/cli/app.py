@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import rich_click as click
 
 from promerge_core import PromergeError
@@ -14,7 +16,12 @@ from .report import console
 @click.option("--port", type=click.IntRange(1, 65535), default=5151, show_default=True)
 @click.option("--remote", is_flag=True, help="Do not open a browser on this machine.")
 def app(dataset: str, port: int, remote: bool) -> None:
-    """Open the FiftyOne App on DATASET."""
+    """Open the FiftyOne App on DATASET.
+
+    Runs that are scheduled in a form are done by `fiftyone delegated launch`, in another terminal.
+    """
+    # FiftyOne offers "Schedule" only where the App's server was started with this setting.
+    os.environ.setdefault("FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS", "true")
     import fiftyone as fo
 
     from fiftyone_promerge.fields import has_dataset

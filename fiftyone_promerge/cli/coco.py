@@ -15,14 +15,14 @@ from .report import console, print_summary
 
 
 @click.command("export")
-@click.argument("source", nargs=-1, required=True, metavar="DATASET FIELD|SHARDS")
+@click.argument("source", nargs=-1, required=True, metavar="(DATASET FIELD | SHARDS)")
 @click.argument("path", type=click.Path(dir_okay=False, writable=True, path_type=Path))
 @click.option(
     "--kind",
     type=click.Choice(["dataset", "results"]),
     default="dataset",
     show_default=True,
-    help="A whole COCO file, or the list of results that loadRes reads.",
+    help="A whole COCO file, or results: a list for pycocotools.",
 )
 @click.option(
     "--overwrite",

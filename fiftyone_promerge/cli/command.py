@@ -6,19 +6,20 @@ import os
 from typing import Any
 
 import rich_click as click
-from pymongo.errors import PyMongoError
 
+from fiftyone_promerge.generation.database import explained_failures
 from promerge_core import PromergeError
 
 from .app import app, install_plugin_command
 from .coco import export_field, import_field
 from .demo import demo
 from .evaluate import benchmark_data, evaluate
-from .generate import generate
 from .grouping import group, name, spread
+from .masks.generate import generate
+from .masks.predict import predict
 from .profile import benchmark
 from .report import printable
-from .training import predict, train
+from .training import train
 
 click.rich_click.TEXT_MARKUP = "markdown"
 # In a terminal of 80 columns the ranges beside the flags would cut the longest names.
@@ -32,19 +33,14 @@ class PromergeGroup(click.RichGroup):
     def invoke(self, ctx: click.Context) -> Any:
         """See `click.Group.invoke`."""
         try:
-            return super().invoke(ctx)
+            with explained_failures():
+                return super().invoke(ctx)
         except PromergeError as error:
             raise click.ClickException(printable(str(error))) from error
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             what = printable(f"{where}{error.strerror or error}")
             raise click.ClickException(what) from error
-        except PyMongoError as error:
-            why = printable(str(error).split(" (configured")[0])
-            raise click.ClickException(
-                f"the database server failed or is gone: {why}; what was done is kept, and the "
-                f"same command continues from there"
-            ) from error
         except KeyboardInterrupt as error:
             raise click.ClickException(
                 "stopped; what was done is kept, and the same command continues from there"

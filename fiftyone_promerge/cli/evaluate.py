@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.table import Table
 
 from fiftyone_promerge.benchmarks.registry import BENCHMARKS
+from promerge_core import PromergeError
 
 from .options import check_output_file, overwrite_option
 from .report import console
+
+if TYPE_CHECKING:
+    import fiftyone as fo
+    import fiftyone.core.collections as foc
 
 _OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
 @click.command()
 @click.argument("dataset")
-@click.option("--fields", multiple=True, required=True, help="Prediction fields, one or several.")
-@click.argument("more_fields", nargs=-1, metavar="[FIELDS]...")
-@click.option("--gt-field", default="ground_truth", show_default=True, help="Ground truth field.")
+@click.argument("more_fields", nargs=-1, metavar="FIELD...")
+@click.option("--fields", multiple=True, help="The first FIELD may stand behind this flag.")
+@click.option(
+    "--gt-field",
+    help="Ground truth field; by default ground_truth, else the only field that was not made here.",
+)
+@click.option(
+    "--labelled-only",
+    is_flag=True,
+    help="Judge a field only on the images that it has labels of; the objects of the others count "
+    "as missed otherwise.",
+)
 @click.option(
     "--iou-type",
     type=click.Choice(["segm", "bbox"]),
@@ -36,30 +51,39 @@ def evaluate(
     dataset: str,
     fields: tuple[str, ...],
     more_fields: tuple[str, ...],
-    gt_field: str,
+    gt_field: str | None,
+    labelled_only: bool,
     iou_type: Any,
     json_path: Path | None,
     picture: Path | None,
     overwrite: bool,
 ) -> None:
-    """COCO AP and AR of fields of DATASET, kept as runs `eval_FIELD_segm` or `eval_FIELD_bbox`.
+    """COCO AP and AR of each FIELD of DATASET, kept as runs `eval_FIELD_segm` or `eval_FIELD_bbox`.
 
-    Example: promerge evaluate my-dataset --fields promerge maskcut
+    Example: promerge evaluate my-dataset promerge maskcut
     """
     from fiftyone_promerge.benchmarks.registry import published_ap
     from fiftyone_promerge.evaluation.comparison import comparison, draw
     from fiftyone_promerge.evaluation.run import evaluate as evaluate_field
     from fiftyone_promerge.fields import open_dataset
 
+    fields = (*fields, *more_fields)
+    if not fields:
+        raise click.UsageError("name a field to judge: promerge evaluate DATASET FIELD")
     check_output_file(json_path, overwrite)
     check_output_file(picture, overwrite)
     samples = open_dataset(dataset)
     benchmark = samples.info.get("benchmark")
+    gt_field = gt_field or _ground_truth(samples, fields)
     metrics = {
         field: evaluate_field(
-            samples, field, gt_field, eval_key=f"eval_{field}_{iou_type}", iou_type=iou_type
+            _judged(samples, field, labelled_only),
+            field,
+            gt_field,
+            eval_key=f"eval_{field}_{iou_type}",
+            iou_type=iou_type,
         ).metrics()
-        for field in (*fields, *more_fields)
+        for field in fields
     }
     rows = comparison(metrics, published_ap(benchmark, [iou_type]))
     console.print(_table(rows, f"{dataset}, {iou_type}, percent"))
@@ -76,16 +100,49 @@ def evaluate(
         draw(rows, f"{dataset} ({iou_type}, {len(samples)} images)", picture)
 
 
+def _ground_truth(samples: fo.Dataset, fields: Sequence[str]) -> str:
+    """The ground truth where nobody named it; says which field that is."""
+    from fiftyone_promerge.evaluation.choice import ground_truth_field
+    from fiftyone_promerge.fields import check_detections_field, detections_fields
+
+    for field in fields:
+        check_detections_field(samples, field)
+    found = ground_truth_field(samples, fields)
+    if found is None:
+        others = [field for field in detections_fields(samples) if field not in fields]
+        raise PromergeError(
+            f"which field is the ground truth? Name it with --gt-field; there are: "
+            f"{', '.join(others) or 'no other fields of detections'}"
+        )
+    console.print(f"Ground truth: the field {found}")
+    return found
+
+
+def _judged(samples: fo.Dataset, field: str, labelled_only: bool) -> foc.SampleCollection:
+    """What a field is judged on; says so where that is not all images, or where it misses some."""
+    from fiftyone_promerge.evaluation.choice import missed_warning
+
+    warning = missed_warning(samples, field) if samples.has_field(field) else None
+    if warning is None:
+        return samples
+    if labelled_only:
+        console.print(f"{field} is judged on the images that it has labels of")
+        return samples.exists(field)
+    console.print(f"{warning}; --labelled-only leaves them out")
+    return samples
+
+
 def _table(rows: list[dict[str, Any]], title: str) -> Table:
     from fiftyone_promerge.evaluation.run import METRICS
+    from fiftyone_promerge.evaluation.words import SIZES, percent
 
-    table = Table(title=title)
+    table = Table(title=title, caption=SIZES)
     table.add_column("")
     for row in rows:
         published = "\n(published)" if row["published"] else ""
         table.add_column(row["name"] + published, justify="right")
     for metric in METRICS:
-        table.add_row(metric, *(f"{row[metric]:.1f}" if metric in row else "" for row in rows))
+        table.add_row(metric, *(percent(row.get(metric)) for row in rows))
     return table
 
 

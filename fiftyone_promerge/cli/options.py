@@ -10,7 +10,7 @@ import rich_click as click
 from click.core import ParameterSource
 
 from promerge_core.parameters import Config, Parameter
-from promerge_core.registry import METHODS
+from promerge_core.registry import METHODS, PRESETS
 from promerge_core.runs.sources import RunError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -57,23 +57,41 @@ def method_options(command: Command) -> Command:
         default="promerge",
         show_default=True,
         help=f"{described}.",
+        panel="Model",
     )
-    return method(declared_options(*(entry.config for entry in METHODS.values()))(command))
+    kinds = "; ".join(f"{name}: {entry.help}" for name, entry in PRESETS.items())
+    preset = click.option(
+        "--preset",
+        panel="Model",
+        metavar="NAME",
+        help=f"Parameters of ProMerge that suit a "
+        f"kind of image; other flags go before it. {kinds}.",
+    )
+    return method(preset(declared_options(*(entry.config for entry in METHODS.values()))(command)))
 
 
 def method_parameters(context: click.Context) -> dict[str, Any]:
-    """The parameters of the chosen method that were given.
+    """The parameters of the chosen method that were given, and the preset.
 
     Raises:
         click.UsageError: a parameter of another method was given.
     """
     chosen = context.params["method"]
-    own = {one.name for one in METHODS[chosen].config.parameters()}
-    others = {one.name for entry in METHODS.values() for one in entry.config.parameters()} - own
+    own = _parameters(chosen)
+    others = set().union(*map(_parameters, METHODS)) - own
     for name in sorted(others):
         if is_given(context, name):
-            raise click.UsageError(f"{flag(name)} is no parameter of the method {chosen}")
-    return {name: context.params[name] for name in own if is_given(context, name)}
+            other = next(m for m in METHODS if name in _parameters(m))
+            raise click.UsageError(
+                f"{flag(name)} is no parameter of the method {chosen} but of {other}; leave it "
+                f"out, or add --method {other}"
+            )
+    given = {name for name in (*own, "preset") if is_given(context, name)}
+    return {name: context.params[name] for name in given}
+
+
+def _parameters(method: str) -> set[str]:
+    return {one.name for one in METHODS[method].config.parameters()}
 
 
 def overwrite_option(command: Command) -> Command:
@@ -131,6 +149,7 @@ def _option(one: Parameter) -> Callable[[Command], Command]:
         default=one.default,
         show_default=one.type is not bool,
         help=f"{one.help}.",
+        panel=one.group or None,
     )
 
 

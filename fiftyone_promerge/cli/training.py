@@ -1,4 +1,4 @@
-"""The commands `train` and `predict`."""
+"""The command `promerge train`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import rich_click as click
 from tqdm import tqdm
 
 from fiftyone_promerge.training.options import TrainingOptions
-from promerge_core.options import DeviceOptions, RunOptions
 
 from .options import declared_options
-from .report import console, print_summary
+from .report import console
 
 
 @click.command()
@@ -80,26 +79,3 @@ class _Interruptible:
     def __call__(self, done: int, total: int, metrics: Mapping[str, float]) -> None:
         if self._asked:
             raise KeyboardInterrupt
-
-
-@click.command()
-@click.argument("dataset")
-@click.option(
-    "--checkpoint",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A detector.pt of promerge train, or a .pth or .pkl of CutLER's code.",
-)
-@click.option("--field", default="promerge_plus", show_default=True, help="Field to write to.")
-@declared_options(RunOptions, DeviceOptions, defaults={"batch_size": 4})
-def predict(dataset: str, checkpoint: Path, field: str, **flags: Any) -> None:
-    """Write the masks of a trained detector into a field of DATASET."""
-    from fiftyone_promerge.fields import open_dataset
-    from fiftyone_promerge.generation.generate import generate_masks
-    from fiftyone_promerge.models.detector import load_detector
-
-    samples = open_dataset(dataset)
-    model = load_detector(checkpoint, **DeviceOptions.pick(flags).to_dict())
-    summary = generate_masks(samples, model, field, **RunOptions.pick(flags).to_dict())
-    print_summary(summary, console)
-    console.print(f"Masks are in the field {field} of the FiftyOne dataset {dataset}")

@@ -137,7 +137,8 @@ def import_coco(
     """Reads a COCO file, results or dataset, into a new field.
 
     Images are found by `coco_id` where the samples have one, else by the file's name, which only
-    a dataset file knows. The file is streamed, and nothing is kept of one that has an error.
+    a dataset file knows; where its ids and names disagree, by the names. The file is streamed, and
+    nothing is kept of one that has an error.
 
     Args:
         samples: a dataset or view of images with metadata.
@@ -194,22 +195,38 @@ def _targets(samples: foc.SampleCollection, file: CocoFile) -> dict[int, tuple[s
     )
     if None in widths:
         raise CocoError(f"The size of {paths[widths.index(None)]} is unknown: it cannot be read")
-    sizes = map(ImageSize, widths, heights)
-    targets = list(zip(sample_ids, sizes, strict=True))
-    if samples.has_field(IMAGE_ID_FIELD):
-        return dict(zip(samples.values(IMAGE_ID_FIELD), targets, strict=True))
-    if file.is_results():
+    targets = list(zip(sample_ids, map(ImageSize, widths, heights), strict=True))
+    has_ids = samples.has_field(IMAGE_ID_FIELD)
+    if file.is_results() and not has_ids:
         raise CocoError(
             f"{file.path} names its images by COCO id, and the samples have no "
             f"'{IMAGE_ID_FIELD}' to find them by"
         )
-    by_name = dict(zip((Path(path).name for path in paths), targets, strict=True))
+    names = {} if file.is_results() else dict(_image_names(file))
+    own_names = [Path(path).name for path in paths]
+    if has_ids:
+        ids = samples.values(IMAGE_ID_FIELD)
+        if _agree(dict(zip(ids, own_names, strict=True)), names):
+            return dict(zip(ids, targets, strict=True))
+    by_name = dict(zip(own_names, targets, strict=True))
     if len(by_name) < len(paths):
         raise CocoError(
-            f"Several samples have the same file name, and no '{IMAGE_ID_FIELD}' to tell them apart"
+            f"Several samples have the same file name, and no '{IMAGE_ID_FIELD}' of {file.path} "
+            f"to tell them apart"
         )
-    names = _image_names(file)
-    return {image_id: by_name[name] for image_id, name in names if name in by_name}
+    return {image_id: by_name[name] for image_id, name in names.items() if name in by_name}
+
+
+def _agree(samples: dict[int, str], file: dict[int, str]) -> bool:
+    """Whether a file's ids are those of the samples, going by the names of both by id.
+
+    Masks made of a folder number its images themselves, and its annotations may do so otherwise.
+    Where no name of the file is known, as of renamed images, only the ids are left to go by.
+    """
+    if not set(file.values()) & set(samples.values()):
+        return True
+    shared = [image_id for image_id in file if image_id in samples]
+    return bool(shared) and all(samples[image_id] == file[image_id] for image_id in shared)
 
 
 def _image_names(file: CocoFile) -> Iterator[tuple[int, str]]:

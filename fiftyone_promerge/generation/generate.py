@@ -30,10 +30,12 @@ from promerge_core import Summary
 from promerge_core.options import RunOptions
 from promerge_core.parameters import takes
 
+from .database import explained_failures
 from .writing import MaskWriter
 
 
 @takes(RunOptions, num_workers=None)
+@explained_failures()
 def generate_masks(
     samples: foc.SampleCollection,
     model: MaskModel,
@@ -65,7 +67,8 @@ def generate_masks(
     Raises:
         FieldError: the field is reserved or of another type, or holds masks that were made with
             other parameters, or labels that were not made here.
-        PromergeError: the model fails, as with broken weights; what was done is kept.
+        PromergeError: the model fails, as with broken weights, or the database server does, as
+            with a full disk; what was done is kept.
 
     Examples:
         >>> import fiftyone_promerge as fop

@@ -13,7 +13,7 @@ import fiftyone as fo
 from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD
 from fiftyone_promerge.fields import check_images, check_label_field, count_samples
 from fiftyone_promerge.fiftyone_internals import ApplyModelCall
-from fiftyone_promerge.provenance import record_run, recorded_run
+from fiftyone_promerge.provenance import mask_run_key, record_run, recorded_run
 from promerge_core import ImageMasks, Mask, PromergeError, Summary
 from promerge_core.runs.coco_json import ImageRow, summarise
 from promerge_core.runs.shards import ShardFolder
@@ -69,7 +69,7 @@ def import_shards(
     unknown = known["images"] - summary.images - len(summary.skipped)
     if unknown == known["images"]:
         if is_new:
-            dataset.delete_run(field)
+            dataset.delete_run(mask_run_key(dataset, field))
         raise PromergeError(
             f"none of the {unknown} images is in the dataset, for example "
             f"{root / next(folder.rows(with_masks=False))['file_name']}; "

@@ -26,6 +26,7 @@ from promerge_core import (
 from promerge_core.backbones.base import Backbone, BackboneError
 from promerge_core.refinement.refine import refine_with_iou
 from promerge_core.stages.explanation import Explanation, explain
+from promerge_core.stages.ground import find_grounds
 
 # Images that a person goes back and forth between, and backbones that are compared.
 _KEPT_IMAGES = 4
@@ -124,22 +125,33 @@ def inspect_image(source: Source, config: ProMergeConfig) -> Inspection:
 
 @functools.lru_cache(_KEPT_IMAGES)
 def _inspect(source: Source, modified: int, config: ProMergeConfig) -> Inspection:
-    backbone = _backbone(source.backbone, source.weights)
+    backbone = kept_backbone(source.backbone, source.weights)
     size = ProMerge(backbone, config).input_size
     image, features = _features(source, modified, size)
-    return Inspection(image, explain(features, config), config)
+    grounds = find_grounds(torch.from_numpy(image.pixels[None]), features[None], config)
+    ground = None if grounds is None else grounds[0]
+    return Inspection(image, explain(features, config, ground), config)
 
 
 @functools.lru_cache(_KEPT_IMAGES)
 def _features(source: Source, modified: int, size: int) -> tuple[PreparedImage, torch.Tensor]:
-    backbone = _backbone(source.backbone, source.weights)
+    backbone = kept_backbone(source.backbone, source.weights)
     image = prepare_image(open_image(source.filepath), size)
     with torch.inference_mode():
         return image, backbone(backbone.normalise(image.pixels[None]))[0]
 
 
 @functools.lru_cache(_KEPT_BACKBONES)
-def _backbone(name: str, weights: str | None) -> Backbone:
+def kept_backbone(name: str, weights: str | None) -> Backbone:
+    """A backbone; the last few stay in memory.
+
+    Args:
+        name: its name.
+        weights: its local weights file, or None.
+
+    Returns:
+        the backbone, see `promerge_core.load_backbone`.
+    """
     return load_backbone(name, weights=weights)
 
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from fiftyone_promerge.training import Detector, load
+from fiftyone_promerge.training import Detector, DetectorGenerator, load
 from promerge_core import ImageMasks
 from promerge_core.backbones.device import resolve_device
-from promerge_core.images import to_rgb
+from promerge_core.files import file_digest
 
 from .mask_model import MaskModel
-
-METHOD = "detector"
-"""Name of the method in the record of a run."""
 
 
 class DetectorModel(MaskModel):
@@ -33,30 +27,21 @@ class DetectorModel(MaskModel):
         super().__init__()
         self.detector = detector
         self.checkpoint = checkpoint
-        self.prepare = prepare_pixels
+        self._generator = DetectorGenerator(detector)
+        self.prepare = self._generator.preparation
 
     def predict_prepared(self, images: list[Any]) -> list[ImageMasks]:
         """Masks of images, uint8 arrays [H, W, 3]; see `Detector.predict`."""
-        found = self.detector.predict(images) if images else []
-        return [
-            ImageMasks(masks, width=image.shape[1], height=image.shape[0])
-            for masks, image in zip(found, images, strict=True)
-        ]
+        return self._generator.generate_prepared(images)
 
     def record(self) -> dict[str, Any]:
         """What makes the masks, ready for JSON; `sha256` tells one training from another."""
-        digest = hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
         return {
-            "method": METHOD,
+            "method": DetectorGenerator.METHOD,
             "backbone": "resnet50",
             "weights": str(self.checkpoint),
-            "parameters": {"sha256": digest},
+            "parameters": {"sha256": file_digest(self.checkpoint)},
         }
-
-
-def prepare_pixels(image: Any) -> np.ndarray:
-    """The pixels of an image of any mode, uint8 array [H, W, 3]."""
-    return np.array(to_rgb(image))
 
 
 def load_detector(checkpoint: str | Path, device: str = "auto") -> DetectorModel:

@@ -48,6 +48,8 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
             skips failures.
         writer: writes the masks of whole images, which then get no labels from `apply_model`.
         options: options of the run, for its record: the device and others by their names.
+        on_first_image: is called when the first image of a run is done, which is then a batch of
+            its own; None where nobody waits for it.
         summary: what the last `apply_model` did: images, masks, reasons, skipped images.
     """
 
@@ -58,6 +60,7 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
         self.skip_unreadable: bool | None = None
         self.writer: Writer | None = None
         self.options: Mapping[str, Any] = {}
+        self.on_first_image: Callable[[], object] | None = None
         self.summary = Summary()
         self.preprocess = True
         self._call: ApplyModelCall | None = None
@@ -199,8 +202,8 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
 
     def _find(self, args: Sequence[Any]) -> list[ImageMasks | None]:
         """The masks of each image, counted; None for a skipped one."""
-        readable = [arg for arg in args if not isinstance(arg, SkippedImage)]
-        results = iter(self.predict_prepared([self._prepared(arg) for arg in readable]))
+        readable = [self._prepared(arg) for arg in args if not isinstance(arg, SkippedImage)]
+        results = iter(self._first_alone(readable))
         found: list[ImageMasks | None] = []
         for arg in args:
             if isinstance(arg, SkippedImage):
@@ -211,6 +214,16 @@ class MaskModel(fom.Model, fom.SupportsGetItem, fom.SamplesMixin, fom.TorchModel
                 self.summary.add(masks)
                 found.append(masks)
         return found
+
+    def _first_alone(self, images: list[Any]) -> list[ImageMasks]:
+        """The masks of prepared images; the first of a run does not wait for its batch."""
+        call, self.on_first_image = self.on_first_image, None
+        if call is None or not images:
+            self.on_first_image = call
+            return self.predict_prepared(images)
+        first, rest = self.predict_prepared(images[:1]), images[1:]
+        call()
+        return first + (self.predict_prepared(rest) if rest else [])
 
     @staticmethod
     def _label(arg: Any, masks: ImageMasks | None) -> fo.Detections | None:

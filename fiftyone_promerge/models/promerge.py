@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
 from fiftyone_promerge.provenance import run_record
-from promerge_core import ImageMasks, MaskGenerator, load_backbone, prepare_image
+from promerge_core import ImageMasks, MaskGenerator, load_backbone
 from promerge_core.registry import METHODS, method_config
 
 from .mask_model import MaskModel
@@ -32,7 +31,7 @@ class ProMergeModel(MaskModel):
         self.name = name
         self.weights = weights
         self.config = generator.config
-        self.prepare = functools.partial(prepare_image, size=generator.input_size)
+        self.prepare = generator.preparation
 
     def __enter__(self) -> ProMergeModel:
         self.generator.timer.reset()
@@ -70,7 +69,7 @@ def load_model(
         device: `auto`, or a torch device.
         dtype: `auto`, `float32`, `bfloat16` or `float16`.
         **config: parameters of the method, see `promerge_core.ProMergeConfig` and
-            `promerge_core.MaskCutConfig`.
+            `promerge_core.MaskCutConfig`; and `preset`, whose values hold where none is given.
 
     Returns:
         a FiftyOne model, also for `generate_masks`.

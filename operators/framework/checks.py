@@ -37,6 +37,16 @@ def check_output_folder(path: str) -> None:
         raise PromergeError(f"the folder {folder} may not be written to; choose another one")
 
 
+def check_json_name(path: str) -> None:
+    """Makes sure that a file to write is called as a JSON file.
+
+    Raises:
+        PromergeError: it is not.
+    """
+    if Path(path).suffix.lower() != ".json":
+        raise PromergeError(f"{path} must end in .json")
+
+
 def check_readable(path: str) -> None:
     """Makes sure that a file or folder can be read.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import fiftyone.operators as foo
@@ -31,11 +32,40 @@ class Form:
         self.inputs = types.Object()
         self.values: dict[str, Any] = {}
         self._params = ctx.params
+        self._section: str | None = None
+        self._homes: dict[str, types.Object] = {}
+        self._unusual: set[str] = set()
 
     @property
     def valid(self) -> bool:
         """Whether every check so far found nothing wrong."""
-        return not any(one.invalid for one in self.inputs.properties.values())
+        return not any(home.get_property(name).invalid for name, home in self._homes.items())
+
+    @contextlib.contextmanager
+    def section(self, name: str, label: str) -> Iterator[None]:
+        """What is asked for inside stands below a heading, and is shown when that is clicked.
+
+        It is shown at once where something in it is not as usual. The App sends its values as a
+        dict of that name; from Python they may be given as any other value too.
+
+        Args:
+            name: the section's name.
+            label: the heading.
+        """
+        outer, self.inputs, self._section = self.inputs, types.Object(), name
+        try:
+            yield
+        finally:
+            inner, self.inputs, self._section = self.inputs, outer, None
+            is_usual = self._unusual.isdisjoint(inner.properties)
+            view = types.ObjectView(label=label, collapsible=True, default_expanded=not is_usual)
+            self.inputs.define_property(name, inner, view=view)
+
+    def given(self, name: str) -> Any:
+        """What the App sent for a value, in this section or outside; None where it sent nothing."""
+        inside = self._params.get(self._section) if self._section else None
+        value = inside.get(name) if isinstance(inside, dict) else None
+        return self._params.get(name) if value is None else value
 
     def check(self, name: str, check: Callable[[], Any]) -> bool:
         """Shows what a check raises beside the input `name`.
@@ -50,13 +80,9 @@ class Form:
         try:
             check()
         except PromergeError as error:
-            inputs.mark(self.inputs, name, error)
+            inputs.mark(self._homes[name], name, error)
             return False
         return True
-
-    def is_given(self, names: Iterable[str]) -> bool:
-        """Whether any of these values was given, and is not left to its default."""
-        return any(self._params.get(name) is not None for name in names)
 
     def parameters(
         self,
@@ -76,27 +102,7 @@ class Form:
         """
         for one in config.parameters():
             if names is None or one.name in names:
-                default = (defaults or {}).get(one.name, one.default)
-                self._ask(one._replace(default=default), labels)
-
-    def main_parameters_first(
-        self, config: type[Config], labels: Mapping[str, str] | None = None
-    ) -> None:
-        """Asks for the main parameters of a config, and for the others where a person wants to.
-
-        Args:
-            config: declares them, and which are the main ones.
-            labels: what the form calls the choices of parameters; by default as they are.
-        """
-        others = names(config, main=False)
-        self.parameters(config, names(config, main=True), labels=labels)
-        if others and self.flag(
-            "advanced",
-            self.is_given(others),
-            label="Advanced",
-            description="Show all parameters",
-        ):
-            self.parameters(config, others, labels=labels)
+                self._ask(one, labels, default=(defaults or {}).get(one.name))
 
     def flag(self, name: str, default: bool = False, *, label: str, description: str = "") -> bool:
         """Asks yes or no.
@@ -164,7 +170,13 @@ class Form:
         return self._ask(one, required=required)
 
     def output_folder(
-        self, name: str, *, label: str, description: str, required: bool = False
+        self,
+        name: str,
+        *,
+        label: str,
+        description: str,
+        default: str | None = None,
+        required: bool = False,
     ) -> str | None:
         """Asks for the path of a folder to write to, which need not exist.
 
@@ -172,12 +184,13 @@ class Form:
             name: the value's name.
             label: what the form calls it.
             description: one line that says what it means.
+            default: the folder where none is given.
             required: whether the form cannot be submitted without it.
 
         Returns:
-            the path with its `~` expanded; None where nothing is given.
+            the path with its `~` expanded; None where there is none.
         """
-        given = self.text(name, label=label, description=description, required=required)
+        given = self.text(name, default, label=label, description=description, required=required)
         if given is None:
             return None
         folder = self.values[name] = expanded(given)
@@ -185,14 +198,28 @@ class Form:
         return folder
 
     def property(self, label: str) -> types.Property:
-        """The form, ready for `resolve_input`."""
+        """The form, ready for `resolve_input`; a section says what is wrong inside."""
+        for section in self.inputs.properties.values():
+            inside = getattr(section.type, "properties", {}).values()
+            wrong = next((one for one in inside if one.invalid), None)
+            if wrong is not None:
+                section.invalid, section.error_message = True, wrong.error_message
         return types.Property(self.inputs, view=types.View(label=label))
 
     def _ask(
-        self, one: Parameter, labels: Mapping[str, str] | None = None, required: bool = False
+        self,
+        one: Parameter,
+        labels: Mapping[str, str] | None = None,
+        required: bool = False,
+        default: Any = None,
     ) -> Any:
-        given = self._params.get(one.name)
-        value = inputs.ask(self.inputs, one, given, labels=labels, required=required)
+        given = self.given(one.name)
+        options = {"default": default, "labels": labels, "required": required}
+        value = inputs.ask(self.inputs, one, given, **options)
+        self._homes[one.name] = self.inputs
+        usual = one.default if default is None else default
+        if value != usual or self.inputs.get_property(one.name).invalid:
+            self._unusual.add(one.name)
         # What is suggested is right as it is, even where it is no path: `random`, for weights.
         if one.path is not None and value is not None and value not in one.suggestions:
             value = expanded(value)
@@ -201,14 +228,19 @@ class Form:
         return value
 
 
-def names(config: type[Config], *, main: bool) -> list[str]:
-    """The names of the main parameters of a config, or of all others.
+def names(config: type[Config], *groups: str, main: bool | None = None) -> list[str]:
+    """The names of those parameters of a config that are of some groups.
 
     Args:
         config: declares them.
-        main: which of the two.
+        groups: the groups; without any, all are.
+        main: the main parameters alone, or all others alone; None takes both.
 
     Returns:
         the names, in the order of the declarations.
     """
-    return [one.name for one in config.parameters() if one.is_main == main]
+    return [
+        one.name
+        for one in config.parameters()
+        if (not groups or one.group in groups) and main in (None, one.is_main)
+    ]

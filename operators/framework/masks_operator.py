@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,6 +11,9 @@ import fiftyone.core.collections as foc
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from fiftyone_promerge.app.colours import BY_INSTANCE, colour_by_instance
+from fiftyone_promerge.app.progress import Progress, duration
+from fiftyone_promerge.app.targets import count_labelled, count_target, work_ahead
 from fiftyone_promerge.fields import (
     check_images,
     check_label_field,
@@ -17,16 +21,19 @@ from fiftyone_promerge.fields import (
     detections_fields,
     written_samples,
 )
+from fiftyone_promerge.fiftyone_internals import serialized_view
 from fiftyone_promerge.generation.generate import generate_masks
 from fiftyone_promerge.models.mask_model import MaskModel
 from fiftyone_promerge.provenance import check_made_here, check_replaceable
 from promerge_core import NoMasks, Summary
 from promerge_core.options import RunOptions
+from promerge_core.parameters import Config
 
-from .forms import Form
+from .forms import Form, names
 from .outputs import table
 from .run_operator import RunOperator
-from .running import Report, bar_progress
+from .running import Report, StoppedError, bar_progress
+from .target import ask_target
 
 
 class MasksOperator(RunOperator):
@@ -58,39 +65,63 @@ class MasksOperator(RunOperator):
         """
         start = time.perf_counter()
         samples = ctx.target_view(require_flat=True)
+        field, options = values["label_field"], RunOptions.pick(values)
+        done = 0 if options.overwrite else count_labelled(samples, field)
+        progress = Progress("Segmenting", count_samples(samples) - done)
+
+        def first_image() -> None:
+            # It is not written yet: a run that is to stop ends after it, and not before.
+            with contextlib.suppress(StoppedError):
+                report(progress.share(1), progress.line(1))
+
+        model.on_first_image = first_image
+        report(0, progress.line(0))
+        colour_by_instance(ctx.dataset)
         summary = generate_masks(
             samples,
             model,
-            values["label_field"],
+            field,
             masks_dir=masks_dir,
-            progress=bar_progress(report, "Images"),
-            **RunOptions.pick(values).to_dict(),
+            progress=bar_progress(report, progress),
+            **options.to_dict(),
         )
         return {
-            "label_field": values["label_field"],
+            "label_field": field,
             "left_alone": count_samples(samples) - summary.images - len(summary.skipped),
             "seconds": round(time.perf_counter() - start, 1),
             **_counts(summary),
         }
 
     def show(self, ctx: foo.ExecutionContext, result: dict[str, Any]) -> Iterator[Any]:
-        """See `RunOperator`: the field becomes visible, and the samples the view."""
-        yield ctx.ops.reload_dataset()
-        fields = dict.fromkeys([*ctx.active_fields, result["label_field"]])
-        yield ctx.ops.set_active_fields([*fields])
-        samples = ctx.target_view(require_flat=True).view()
-        if samples != ctx.view:
-            yield ctx.ops.set_view(samples)
+        """See `RunOperator`: the field becomes visible; view and selection stay as they are."""
+        return _show_field(ctx, result["label_field"])
 
-    def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
+    def show_partial(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> Iterator[Any]:
+        """See `RunOperator`."""
+        return _show_field(ctx, values["label_field"])
+
+    def describe(
+        self, ctx: foo.ExecutionContext, outputs: types.Object, result: dict[str, Any]
+    ) -> None:
         """See `RunOperator`: masks, images without any and why, images skipped and why."""
         outputs.md(_sentence(result), name="summary")
+        samples = ctx.target_view(require_flat=True).view()
+        if not ctx.delegated and samples != ctx.view:
+            view = {"view": serialized_view(samples)}
+            outputs.btn("show", "Show these images", icon="image", on_click="set_view", params=view)
         if result["without"]:
             columns = {"images": "Images", "reason": "Why they have no masks"}
             table(outputs, "without", columns, "Images without masks")
         if result["skipped"]:
             columns = {"images": "Images", "reason": "Why they were skipped", "path": "The first"}
             table(outputs, "skipped", columns, "Images skipped")
+
+
+def _show_field(ctx: foo.ExecutionContext, field: str) -> Iterator[Any]:
+    yield ctx.ops.reload_dataset()
+    yield ctx.ops.set_active_fields([*dict.fromkeys([*ctx.active_fields, field])])
+    if colour_by_instance(ctx.dataset):
+        yield ctx.trigger("set_color_scheme", {"color_by": BY_INSTANCE})
 
 
 def ask_label_field(form: Form, samples: foc.SampleCollection, default: str) -> None:
@@ -121,15 +152,31 @@ def ask_label_field(form: Form, samples: foc.SampleCollection, default: str) -> 
             form.check("label_field", lambda: check_replaceable(targets, field))
 
 
-def ask_run_options(form: Form, defaults: Mapping[str, Any] | None = None) -> None:
-    """Asks for all run options but `overwrite`, which `ask_label_field` asks for.
+def ask_masks_target(ctx: foo.ExecutionContext, form: Form) -> None:
+    """Puts first how many images there are to do, see `ask_target`.
+
+    Args:
+        ctx: the operator's context.
+        form: the form, which has all its other inputs.
+    """
+    field, overwrite = form.values["label_field"], form.values.get("overwrite", False)
+    ask_target(
+        ctx, form, lambda samples: work_ahead(count_target(samples, field), overwrite=overwrite)
+    )
+
+
+def ask_machine(
+    form: Form, config: type[Config], defaults: Mapping[str, Any] | None = None
+) -> None:
+    """Asks for what depends on the machine: how images are read, and where a model computes.
 
     Args:
         form: gets the values.
+        config: declares the options of the model.
         defaults: other defaults than the declared ones, by name.
     """
-    names = [one.name for one in RunOptions.parameters() if one.name != "overwrite"]
-    form.parameters(RunOptions, names, defaults=defaults)
+    for declared in (config, RunOptions):
+        form.parameters(declared, names(declared, "Machine"), defaults=defaults)
 
 
 def _counts(summary: Summary) -> dict[str, Any]:
@@ -155,7 +202,7 @@ def _counts(summary: Summary) -> dict[str, Any]:
 def _sentence(result: dict[str, Any]) -> str:
     text = (
         f"**{result['masks']} masks** on {result['images']} images are in the field "
-        f"`{result['label_field']}`, after {result['seconds']} seconds."
+        f"`{result['label_field']}`, after {duration(result['seconds'])}."
     )
     if result["left_alone"]:
         text += f" {result['left_alone']} images had masks already and were left alone."

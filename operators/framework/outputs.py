@@ -4,6 +4,31 @@ from __future__ import annotations
 
 from fiftyone.operators import types
 
+from fiftyone_promerge import plugin
+
+_STOP = f"{plugin.NAME}/stop_run"
+
+
+def progress_output(name: str, label: str) -> types.Property:
+    """What is shown of a run that is under way, and a button that stops it.
+
+    Args:
+        name: of the run, see `running.RUNS`.
+        label: what is being done.
+
+    Returns:
+        the output; its result has the fraction done under `progress`, None where nobody knows it.
+    """
+    outputs = types.Object()
+    outputs.float("progress", view=types.ProgressView(label=label))
+    outputs.btn("stop", "Stop", icon="stop", on_click=_STOP, params={"name": name})
+    outputs.md(
+        "*Stop* ends the run after the images at hand, and so does closing or reloading this "
+        "page. What is done is kept; the same form continues from there.",
+        name="owner",
+    )
+    return types.Property(outputs, view=types.View(label=name))
+
 
 def table(
     outputs: types.Object, name: str, columns: dict[str, str], label: str | None = None

@@ -6,11 +6,17 @@ import abc
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from .forms import Form
 from .running import Report, execute
+
+_NO_SCHEDULE = (
+    "*Schedule* is off: it needs the App's server to be started by `promerge app`, or with "
+    "`FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS=true` in its environment."
+)
 
 
 class RunOperator(foo.Operator, abc.ABC):
@@ -23,6 +29,7 @@ class RunOperator(foo.Operator, abc.ABC):
         icon: name of a Material icon.
         delegated: whether its form begins with delegated execution chosen.
         for_samples: whether the person chooses dataset, view or selection.
+        unlisted: whether only another operator starts it, and nobody finds it in the list.
     """
 
     name: ClassVar[str]
@@ -31,6 +38,7 @@ class RunOperator(foo.Operator, abc.ABC):
     icon: ClassVar[str]
     delegated: ClassVar[bool] = False
     for_samples: ClassVar[bool] = True
+    unlisted: ClassVar[bool] = False
 
     @abc.abstractmethod
     def form(self, ctx: foo.ExecutionContext) -> Form:
@@ -67,10 +75,13 @@ class RunOperator(foo.Operator, abc.ABC):
         """
 
     @abc.abstractmethod
-    def describe(self, outputs: types.Object, result: dict[str, Any]) -> None:
+    def describe(
+        self, ctx: foo.ExecutionContext, outputs: types.Object, result: dict[str, Any]
+    ) -> None:
         """Adds what a person is told of a result.
 
         Args:
+            ctx: the operator's context.
             outputs: the output to add to.
             result: what `work` returned.
         """
@@ -81,6 +92,18 @@ class RunOperator(foo.Operator, abc.ABC):
         Args:
             ctx: the operator's context.
             result: what `work` returned.
+
+        Returns:
+            the messages for the App.
+        """
+        yield ctx.ops.reload_dataset()
+
+    def show_partial(self, ctx: foo.ExecutionContext, values: dict[str, Any]) -> Iterator[Any]:
+        """Makes the App show what a run that was stopped or failed has changed.
+
+        Args:
+            ctx: the operator's context.
+            values: the form's values.
 
         Returns:
             the messages for the App.
@@ -98,14 +121,18 @@ class RunOperator(foo.Operator, abc.ABC):
             dynamic=True,
             execute_as_generator=True,
             allow_immediate_execution=True,
-            allow_delegated_execution=True,
+            allow_delegated_execution=not self.unlisted,
+            unlisted=self.unlisted,
             default_choice_to_delegated=self.delegated,
             view_target=self.for_samples,
         )
 
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         """The form."""
-        return self.form(ctx).property(self.label)
+        form = self.form(ctx)
+        if not self.unlisted and not fo.config.allow_legacy_orchestrators:
+            form.inputs.md(_NO_SCHEDULE, name="no_schedule")
+        return form.property(self.label)
 
     def execute(self, ctx: foo.ExecutionContext) -> Any:
         """Does the work; see `running.execute`."""
@@ -113,11 +140,11 @@ class RunOperator(foo.Operator, abc.ABC):
 
         def show(result: dict[str, Any]) -> Iterator[Any]:
             if "error" in result:
-                yield ctx.ops.reload_dataset()
+                yield from self.show_partial(ctx, values)
             else:
                 yield from self.show(ctx, result)
             # In the dialog that showed the progress, which would cover any other.
-            yield ctx.ops.show_output(self._output(result).to_json(), result)
+            yield ctx.ops.show_output(self._output(ctx, result).to_json(), result)
 
         return execute(
             ctx,
@@ -129,14 +156,16 @@ class RunOperator(foo.Operator, abc.ABC):
     def resolve_output(self, ctx: foo.ExecutionContext) -> types.Property:
         """The output of a delegated run; that of another one is shown by the run itself."""
         if ctx.delegated:
-            return self._output(ctx.results)
+            return self._output(ctx, ctx.results)
         return types.Property(types.Object())
 
-    def _output(self, result: dict[str, Any]) -> types.Property:
+    def _output(self, ctx: foo.ExecutionContext, result: dict[str, Any]) -> types.Property:
         outputs = types.Object()
-        if "error" in result:
+        if result.get("stopped"):
+            outputs.view("stopped", types.Notice(label="Stopped", description=result["error"]))
+        elif "error" in result:
             view = types.Error(label="It did not work", description=result["error"])
             outputs.view("error", view)
         else:
-            self.describe(outputs, result)
+            self.describe(ctx, outputs, result)
         return types.Property(outputs, view=types.View(label=self.label))

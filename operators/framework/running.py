@@ -21,12 +21,19 @@ import fiftyone.operators as foo
 from fiftyone.operators.executor import ExecutionResult
 from fiftyone.operators.message import GeneratedMessage, MessageType
 
+from fiftyone_promerge.app.progress import Progress
+from fiftyone_promerge.generation.database import database_sentence
 from promerge_core import PromergeError
+
+from .outputs import progress_output
 
 logger = logging.getLogger(__name__)
 
-Report = Callable[[float, str], None]
-"""Takes the fraction done, in [0, 1], and one line that says what is being done."""
+Report = Callable[[float | None, str], None]
+"""Takes the fraction done, in [0, 1], and one line that says what is being done.
+
+The fraction is None while nobody knows it, as while a backbone is loaded.
+"""
 
 Work = Callable[[Report], dict[str, Any]]
 """Does the work and returns the operator's result, ready for JSON."""
@@ -102,18 +109,20 @@ async def _stream(
     except PromergeError as error:
         result = {"error": str(error)}
     else:
-        messages: asyncio.Queue[tuple[float, str] | None] = asyncio.Queue()
+        messages: asyncio.Queue[tuple[float | None, str] | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
-        def put(message: tuple[float, str] | None) -> None:
+        def put(message: tuple[float | None, str] | None) -> None:
             loop.call_soon_threadsafe(messages.put_nowait, message)
 
         future = _start(name, _stoppable(name, stop, put), work)
         future.add_done_callback(lambda _: put(None))
         try:
-            yield ctx.ops.set_progress(label="Starting", progress=0)
-            while (message := await messages.get()) is not None:
-                yield ctx.ops.set_progress(progress=message[0], label=message[1])
+            message: tuple[float | None, str] | None = (None, "Starting")
+            while message is not None:
+                outputs = progress_output(name, message[1])
+                yield ctx.ops.show_output(outputs.to_json(), {"progress": message[0]})
+                message = await messages.get()
         finally:
             stop.set()
         result = _result(name, future)
@@ -131,12 +140,16 @@ def _start(name: str, report: Report, work: Work) -> Future[dict[str, Any]]:
     return future
 
 
-def _stoppable(name: str, stop: threading.Event, put: Callable[[tuple[float, str]], Any]) -> Report:
+def _stoppable(
+    name: str, stop: threading.Event, put: Callable[[tuple[float | None, str]], Any]
+) -> Report:
     send = _throttled(lambda done, label: put((done, label)))
 
-    def report(done: float, label: str) -> None:
+    def report(done: float | None, label: str) -> None:
         if stop.is_set():
-            raise StoppedError(f"{name} was stopped; what was done is kept")
+            raise StoppedError(
+                f"{name} was stopped; what was done is kept, and the same form continues"
+            )
         send(done, label)
 
     return report
@@ -148,14 +161,15 @@ def _result(name: str, future: Future[dict[str, Any]]) -> dict[str, Any]:
         return future.result()
     if not isinstance(failure, PromergeError):
         logger.error("%s failed", name, exc_info=failure)
-    return {"error": error_sentence(failure)}
+    return {"error": error_sentence(failure), "stopped": isinstance(failure, StoppedError)}
 
 
 def error_sentence(error: BaseException) -> str:
     """What a person is told of an error; ours are sentences already."""
     if isinstance(error, PromergeError):
         return str(error)
-    return f"the run failed, and what was done is kept. {type(error).__name__}: {error}"
+    failed = f"the run failed, and what was done is kept. {type(error).__name__}: {error}"
+    return database_sentence(error) or failed
 
 
 def _message(result: dict[str, Any]) -> GeneratedMessage:
@@ -165,30 +179,30 @@ def _message(result: dict[str, Any]) -> GeneratedMessage:
 
 
 def _throttled(send: Report) -> Report:
-    """Reports twice a second at most."""
+    """Reports twice a second at most, and the begin and the end of each step."""
     last = -math.inf
 
-    def report(done: float, label: str) -> None:
+    def report(done: float | None, label: str) -> None:
         nonlocal last
-        if time.monotonic() >= last + 0.5 or done >= 1:
+        if time.monotonic() >= last + 0.5 or not done or done >= 1:
             last = time.monotonic()
             send(done, label)
 
     return report
 
 
-def bar_progress(report: Report, label: str) -> Callable[[fou.ProgressBar], None]:
+def bar_progress(report: Report, progress: Progress) -> Callable[[fou.ProgressBar], None]:
     """A `progress` argument for FiftyOne's methods that reports how many samples are done.
 
     Args:
-        report: is told the fraction done and a line such as "Images: 3 of 30".
-        label: what the line begins with.
+        report: is told the fraction done and a line.
+        progress: makes the line.
 
     Returns:
         a function that FiftyOne calls with its progress bar.
     """
 
     def update(bar: fou.ProgressBar) -> None:
-        report(bar.iteration / (bar.total or 1), f"{label}: {bar.iteration} of {bar.total}")
+        report(progress.share(bar.iteration), progress.line(bar.iteration))
 
     return update

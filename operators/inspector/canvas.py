@@ -22,7 +22,7 @@ BACKGROUND = "#1f77b4"
 PROPOSAL = "#ff6d04"
 CHOSEN = "#ffe14d"
 INSTANCES = [to_hex(colour) for colour in matplotlib.colormaps["tab10"].colors]  # type: ignore[attr-defined]
-"""The colours of `fiftyone_promerge.drawing.paint`."""
+"""The colours of `promerge_core.masks.painting.paint`."""
 
 _LONG_SIDE = 480
 _HEIGHT = 260

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fiftyone_promerge.drawing import paint
 from fiftyone_promerge.inspection.inspect_image import Inspection
 from promerge_core import ProMergeConfig
+from promerge_core.masks.painting import paint
 from promerge_core.stages.explanation import Outcomes
 from promerge_core.stages.pruning import RULES, Verdict
 

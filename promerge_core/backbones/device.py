@@ -59,11 +59,11 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        fast = device.type == "cpu" and _cpu_has_bfloat16()
+        fast = device.type == "cpu" and cpu_has_bfloat16()
     return torch.bfloat16 if fast else torch.float32
 
 
-def _cpu_has_bfloat16() -> bool:
+def cpu_has_bfloat16() -> bool:
     """Whether matrix products of bfloat16 run in this CPU's own instructions."""
     capabilities = torch.cpu.get_capabilities()
     return bool(

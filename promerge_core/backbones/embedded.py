@@ -14,6 +14,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from promerge_core.colour import rgb_to_lab
+
 from .base import Backbone
 from .region_background import split_background
 from .regions import STEP, TINY, RegionGraph, agglomerate, patch_graph
@@ -21,12 +23,6 @@ from .regions import STEP, TINY, RegionGraph, agglomerate, patch_graph
 # Numbers in this module that name no source were tuned on photos of COCO.
 _PATCH = 8
 _REGIONS = 40
-# Linear sRGB to CIE XYZ (IEC 61966-2-1), divided by the white point D65.
-_RGB_TO_XYZ = (
-    (0.4124 / 0.9505, 0.3576 / 0.9505, 0.1805 / 0.9505),
-    (0.2126, 0.7152, 0.0722),
-    (0.0193 / 1.0890, 0.1192 / 1.0890, 0.9505 / 1.0890),
-)
 
 
 class EmbeddedBackbone(Backbone):
@@ -84,16 +80,6 @@ def describe_patches(rgb: torch.Tensor) -> torch.Tensor:
     energy = F.avg_pool2d(torch.cat([right, down, *diagonals], dim=1).abs(), _PATCH)
     energy = F.avg_pool2d(F.pad(energy, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     return torch.cat([colour, 0.1 * (energy + 0.01).log()], dim=1)
-
-
-def rgb_to_lab(rgb: torch.Tensor) -> torch.Tensor:
-    """SRGB in [0, 1] to CIE Lab (CIE 15) in units of 100, float32 [B, 3, h, w]."""
-    linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    red, green, blue = linear.unbind(1)
-    xyz = torch.stack([r * red + g * green + b * blue for r, g, b in _RGB_TO_XYZ], dim=1)
-    roots = torch.where(xyz > 0.008856, xyz.clamp(min=1e-6) ** (1 / 3), 7.787 * xyz + 16 / 116)
-    x, y, z = roots.unbind(1)
-    return torch.stack([1.16 * y - 0.16, 5 * (x - y), 2 * (y - z)], dim=1)
 
 
 def _region_cost(graph: RegionGraph) -> torch.Tensor:

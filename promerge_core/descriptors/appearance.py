@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import torch
 
-from promerge_core.backbones.embedded import rgb_to_lab
+from promerge_core.colour import rgb_to_lab
 
 from .features import cover
 

@@ -139,7 +139,7 @@ def write_json(
     """
     output = Path(os.path.realpath(output))
     check_regular(output)
-    draft = output.with_name(output.name + ".draft")
+    draft = output.with_name(output.name + ".promerge-draft")
     with hold(output):
         # What a killed run left; opened again, it might be a link or a FIFO by now.
         draft.unlink(missing_ok=True)

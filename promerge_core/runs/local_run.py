@@ -7,16 +7,18 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from promerge_core.errors import CocoError
-from promerge_core.generator import MaskGenerator
-from promerge_core.images import ImageError, PreparedImage, SkippedImage, open_image, prepare_image
+from promerge_core.generator import ImageMasks
+from promerge_core.images import ImageError, SkippedImage, open_image
+from promerge_core.timing import Timer
 
 from .coco_file import CocoFile
-from .coco_json import ImageRow, image_row, skipped_row, write_coco
+from .coco_json import ImageRow, image_row, skipped_row, summarise, write_coco
 from .locks import check_regular, hold
 from .sources import MADE, ImageEntry, Likeness, RunError, compare_runs, none_readable, run_identity
 from .summary import Summary
@@ -25,6 +27,27 @@ _BEGUN = {
     "other": "other images or settings",
     "files changed": "files of the same names that lie elsewhere or have changed since",
 }
+
+
+class MaskMaker(Protocol):
+    """Makes the masks of a run, as a `MaskGenerator` does without training or a detector with it.
+
+    Attributes:
+        timer: seconds per stage.
+    """
+
+    timer: Timer
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What of it decides the masks and is no setting of the run, ready for JSON."""
+
+    @property
+    def preparation(self) -> Callable[[Image.Image], Any]:
+        """Makes of an image what `generate_prepared` takes; workers get it, so it is pickled."""
+
+    def generate_prepared(self, images: Sequence[Any]) -> list[ImageMasks]:
+        """The masks of each prepared image."""
 
 
 class CocoRun:
@@ -53,7 +76,7 @@ class CocoRun:
 
     def __init__(
         self,
-        generator: MaskGenerator,
+        generator: MaskMaker,
         entries: Sequence[ImageEntry],
         output: Path,
         settings: dict[str, Any],
@@ -67,22 +90,27 @@ class CocoRun:
         self._output = Path(os.path.realpath(output))
         self._journal = self._output.with_name(self._output.name + ".partial")
         check_regular(self._journal)
+        self._replaces = False
         self._header = {
             **settings,
-            "parameters": generator.config.to_dict(),
+            "parameters": generator.parameters,
             "batch_size": batch_size,
             **run_identity(entries),
         }
 
     def discard(self) -> None:
-        """Removes what an earlier run left.
+        """Makes the run begin anew: what an earlier one did is not continued.
+
+        Its journal is removed at once. The output, whoever made it, stays as it is until this run
+        is complete and replaces it.
 
         Raises:
-            RunError: another process is writing it.
+            RunError: another process is writing it, or what stands in the journal's place is none.
         """
         with hold(self._output):
-            self._output.unlink(missing_ok=True)
+            self._check_journal()
             self._journal.unlink(missing_ok=True)
+        self._replaces = True
 
     def is_complete(self) -> bool:
         """Whether the output is there and was made by this very run.
@@ -94,12 +122,13 @@ class CocoRun:
             return False
         if self._journal.exists():
             with hold(self._output):
+                self._check_journal()
                 self._journal.unlink(missing_ok=True)
         return True
 
     def _is_made(self) -> bool:
         """Whether the output is there; RunError where another run, or no run, made it."""
-        if not self._output.exists():
+        if self._replaces or not self._output.exists():
             return False
         likeness = compare_runs(_read_info(self._output).get("run"), self._header)
         if likeness != "same":
@@ -134,8 +163,6 @@ class CocoRun:
                     return self.read_summary()
                 summary = self._run(num_workers, progress)
                 self._journal.unlink()
-                if not summary.images:
-                    self._output.unlink()
         except OSError as error:
             raise RunError(
                 f"{error.filename or self._output} cannot be written: {error.strerror}; "
@@ -165,7 +192,10 @@ class CocoRun:
             if not done:
                 self._journal.unlink(missing_ok=True)
         self._is_made()  # raises where another file has come to stand there meanwhile
-        summary = write_coco(self._output, self._header, self._rows)
+        summary = summarise(self._rows())
+        if summary.images:
+            write_coco(self._output, self._header, self._rows)
+            self._replaces = False
         summary.seconds = dict(self._generator.timer.seconds)
         return summary
 
@@ -194,22 +224,33 @@ class CocoRun:
             journal.truncate(end)
         return done
 
+    def _check_journal(self) -> None:
+        """Raises RunError where a file stands in the journal's place that no run of ours wrote."""
+        if not self._journal.exists():
+            return
+        with self._journal.open("rb") as journal:
+            header = journal.readline()
+        known = _parse(header)
+        if header and not (isinstance(known, dict) and known.keys() >= {"parameters", "images"}):
+            raise RunError(
+                f"{self._journal} is no journal of a run, and a run would write it; rename or "
+                f"delete it, or choose another output"
+            )
+
     def _load(
         self, batches: Sequence[Sequence[ImageEntry]], num_workers: int
-    ) -> Iterator[tuple[Sequence[ImageEntry], list[PreparedImage | SkippedImage]]]:
+    ) -> Iterator[tuple[Sequence[ImageEntry], list[Any]]]:
         entries = list(itertools.chain.from_iterable(batches))
         loader: Iterable[Any] = DataLoader(
-            _ImageFiles(entries, self._generator.input_size),
+            _ImageFiles(entries, self._generator.preparation),
             batch_sampler=_consecutive(batches),
             num_workers=num_workers,
             collate_fn=list,
         )
         return zip(batches, loader, strict=True)
 
-    def _segment(
-        self, batch: Sequence[ImageEntry], images: list[PreparedImage | SkippedImage]
-    ) -> list[ImageRow]:
-        readable = [image for image in images if isinstance(image, PreparedImage)]
+    def _segment(self, batch: Sequence[ImageEntry], images: list[Any]) -> list[ImageRow]:
+        readable = [image for image in images if not isinstance(image, SkippedImage)]
         results = iter(self._generator.generate_prepared(readable))
         return [
             skipped_row(entry.id, entry.file_name, image.why)
@@ -224,20 +265,22 @@ class CocoRun:
                 yield from json.loads(line)
 
 
-class _ImageFiles(Dataset[PreparedImage | SkippedImage]):
-    """Reads and resizes image files; one that cannot be read is a `SkippedImage`."""
+class _ImageFiles(Dataset[Any]):
+    """Reads and prepares image files; one that cannot be read is a `SkippedImage`."""
 
-    def __init__(self, entries: Sequence[ImageEntry], size: int) -> None:
+    def __init__(
+        self, entries: Sequence[ImageEntry], prepare: Callable[[Image.Image], Any]
+    ) -> None:
         self._paths = [str(entry.path) for entry in entries]
-        self._size = size
+        self._prepare = prepare
 
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, index: int) -> PreparedImage | SkippedImage:
+    def __getitem__(self, index: int) -> Any:
         path = self._paths[index]
         try:
-            return prepare_image(open_image(path), self._size)
+            return self._prepare(open_image(path))
         except ImageError as error:
             return SkippedImage(path, str(error))
 

@@ -58,12 +58,17 @@ class Explanation:
 
 
 @torch.inference_mode()
-def explain(features: torch.Tensor, config: ProMergeConfig | None = None) -> Explanation:
+def explain(
+    features: torch.Tensor,
+    config: ProMergeConfig | None = None,
+    ground: torch.Tensor | None = None,
+) -> Explanation:
     """Segments the features of one image, and says why each proposal was kept or not.
 
     Args:
         features: float tensor [C, h, w] of patch features, on any device.
         config: the parameters; the paper's by default.
+        ground: see `segment_features`.
 
     Returns:
         the `Explanation`, on the features' device.
@@ -72,11 +77,12 @@ def explain(features: torch.Tensor, config: ProMergeConfig | None = None) -> Exp
         FeaturesError: the features are not three-dimensional, or not finite.
     """
     config = config or ProMergeConfig()
-    stages = segment_features(features, config)
+    stages = segment_features(features, config, ground)
     height, width = features.shape[1:]
     unit = unit_features(features)
     prompts = prompt_indices(height, width, config.seed_stride, unit.device)
-    prompted = propose(unit[None], height, width, config)
+    grounds = None if ground is None else ground[None]
+    prompted = propose(unit[None], height, width, config, grounds)
     return Explanation(
         stages=stages,
         prompts=torch.stack([prompts // width, prompts % width], dim=1),

@@ -77,12 +77,18 @@ class Stages:
     reason: NoMasks | None = None
 
 
-def segment_features(features: torch.Tensor, config: ProMergeConfig | None = None) -> Stages:
+def segment_features(
+    features: torch.Tensor,
+    config: ProMergeConfig | None = None,
+    ground: torch.Tensor | None = None,
+) -> Stages:
     """Runs prompting, background vote, pruning and merging on the features of one image.
 
     Args:
         features: float tensor [C, h, w] of patch features, on any device.
         config: the parameters; the paper's by default.
+        ground: bool tensor [h, w], the background where `plain_ground` found it; None leaves it to
+            the vote.
 
     Returns:
         the `Stages`, on the features' device.
@@ -102,16 +108,20 @@ def segment_features(features: torch.Tensor, config: ProMergeConfig | None = Non
     """
     if features.ndim != 3:
         raise FeaturesError(f"features must be [C, h, w]; got shape {tuple(features.shape)}")
-    return segment_batch(features[None], config or ProMergeConfig())[0]
+    grounds = None if ground is None else ground[None]
+    return segment_batch(features[None], config or ProMergeConfig(), grounds)[0]
 
 
 @torch.inference_mode()
-def segment_batch(features: torch.Tensor, config: ProMergeConfig) -> list[Stages]:
+def segment_batch(
+    features: torch.Tensor, config: ProMergeConfig, grounds: torch.Tensor | None = None
+) -> list[Stages]:
     """Does what `segment_features` does for several images, all in the same operations.
 
     Args:
         features: float tensor [B, C, h, w] of patch features, on any device.
         config: the parameters.
+        grounds: bool tensor [B, h, w] or None; see `segment_features`.
 
     Returns:
         the `Stages` of each image, on the features' device.
@@ -123,7 +133,7 @@ def segment_batch(features: torch.Tensor, config: ProMergeConfig) -> list[Stages
     unit = unit_features(features)
     if not bool(torch.isfinite(unit.sum())):
         raise FeaturesError("NaN or infinite features: the backbone's weights are broken")
-    prompted = propose(unit, height, width, config)
+    prompted = propose(unit, height, width, config, grounds)
     background = vote_background(prompted.masks, prompted.is_candidate)
     small = background.flatten(1).float().mean(1) < config.min_background_fraction
     n_candidates = prompted.is_candidate.sum(1)
@@ -131,7 +141,11 @@ def segment_batch(features: torch.Tensor, config: ProMergeConfig) -> list[Stages
     goes_on = ((n_candidates > 0) & ~small)[prompted.images]
     images = prompted.images[goes_on]
     if len(unit) > 1 and int(images.bincount(minlength=1).amax()) * len(unit) > _MOST_ROWS:
-        return [segment_features(one, config) for one in features]
+        each = [None] * len(unit) if grounds is None else [*grounds]
+        return [
+            segment_features(one, config, ground)
+            for one, ground in zip(features, each, strict=True)
+        ]
     judged = pad_rows(prompted.proposals[goes_on], images, len(unit))
     response = background_response(background, unit)
     kept = prune(judged, background, response, config)

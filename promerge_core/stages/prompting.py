@@ -88,7 +88,13 @@ class Prompted(NamedTuple):
     owners: torch.Tensor
 
 
-def propose(unit: torch.Tensor, height: int, width: int, config: ProMergeConfig) -> Prompted:
+def propose(
+    unit: torch.Tensor,
+    height: int,
+    width: int,
+    config: ProMergeConfig,
+    ground: torch.Tensor | None = None,
+) -> Prompted:
     """Turns every prompt into instance proposals or into one background candidate.
 
     Args:
@@ -96,6 +102,9 @@ def propose(unit: torch.Tensor, height: int, width: int, config: ProMergeConfig)
         height: rows of the patch grid.
         width: columns of the patch grid.
         config: uses `seed_stride`, `affinity_threshold`, `component_area_ratio`.
+        ground: bool tensor [B, h, w], what `plain_ground` gives: each prompt on it proposes all of
+            it as background, and the others propose nothing on it. None: what fills most of two
+            borders is a background candidate, as in the paper.
 
     Returns:
         the `Prompted`.
@@ -103,7 +112,13 @@ def propose(unit: torch.Tensor, height: int, width: int, config: ProMergeConfig)
     prompts = prompt_indices(height, width, config.seed_stride, unit.device)
     masks = prompt_affinities(unit, prompts) > config.affinity_threshold
     masks = masks.unflatten(2, (height, width))
-    is_candidate = covers_two_borders(masks)
+    if ground is None:
+        is_candidate = covers_two_borders(masks)
+    else:
+        is_candidate = ground.flatten(1)[:, prompts]
+        masks = torch.where(
+            is_candidate[..., None, None], ground[:, None], masks & ~ground[:, None]
+        )
     image, prompt = (~is_candidate).nonzero(as_tuple=True)
     ratio = config.component_area_ratio
     proposals, owners = _large_components(masks[image, prompt], prompts[prompt], ratio)

@@ -236,6 +236,10 @@ class App:
         self.field(label).fill(value)
         self.field(label).press("Tab")
 
+    def open_section(self, label: str) -> None:
+        """Shows what stands below a heading of the form."""
+        self.prompt.get_by_role("button", name=label).click()
+
     def execute(self) -> None:
         """Presses the form's button as soon as the form is valid."""
         self.prompt.get_by_role("button", name="Execute").click()
@@ -244,6 +248,11 @@ class App:
         """Waits for the end of the operator; the text of its output, which is then closed."""
         self.prompt.wait_for(state="detached")
         done = self.page.get_by_role("button", name="Done")
+        done.wait_for()
+        # While the run is under way there is a button that stops it.
+        self.page.get_by_role("dialog").get_by_role("button", name="Stop").wait_for(
+            state="detached"
+        )
         dialog = self.page.get_by_role("dialog").filter(has=done)
         text = dialog.inner_text()
         done.click()

@@ -27,8 +27,9 @@ def generate(app):
 def open_slow_form(app, generate):
     """A run of some ten seconds: long enough to be stopped in the middle."""
     generate()
-    app.prompt.get_by_label("Advanced").check()
+    app.open_section("Input size and refinement")
     app.fill("CRF iterations", SLOW_ITERATIONS)
+    app.open_section("Machine")
     app.fill("Batch size", "1")
 
 
@@ -62,8 +63,10 @@ def test_every_operator_is_found_and_has_a_form(app):
 
 
 def test_a_wrong_value_shows_its_message_and_cannot_be_run(app, generate):
-    generate(Affinity_threshold="3")
-    app.prompt.get_by_text("affinity_threshold must be between -1.0 and 1.0; got 3").wait_for()
+    generate()
+    app.open_section("Input size and refinement")
+    app.fill("CRF iterations", "1000")
+    app.prompt.get_by_text("CRF iterations must be between 1 and 100; got 1000").first.wait_for()
     assert app.prompt.get_by_role("button", name="Execute").is_disabled()
     app.fill("Label field", "filepath")
     app.prompt.get_by_text("holds StringField, not Detections").wait_for()
@@ -89,7 +92,7 @@ def test_masks_appear_on_the_canvas(app, dataset, generate):
 def test_closing_the_page_stops_the_run_and_the_next_one_goes_on(app, dataset, generate, page):
     open_slow_form(app, generate)
     app.execute()
-    page.get_by_text(re.compile("Images: [123] of 4")).wait_for()
+    page.get_by_text(re.compile("Segmenting: [123] of 4")).wait_for()
     page.goto("about:blank")
     app.open(dataset.name)
     wait_until_no_run_is_under_way(app)

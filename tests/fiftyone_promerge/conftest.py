@@ -89,3 +89,17 @@ def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> Any:
     )
     monkeypatch.setitem(RECIPES, "tiny", recipe)
     return recipe
+
+
+@pytest.fixture
+def checkpoint(tiny_recipe: Any, tmp_path: Path) -> Path:
+    """A detector with its initial weights, which finds something anywhere."""
+    from fiftyone_promerge.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
+    from fiftyone_promerge.training.engines.torchvision.model import MaskRCNN
+
+    torch.manual_seed(0)
+    model = MaskRCNN(tiny_recipe, tiny_recipe.rounds[0]).state_dict()
+    path = tmp_path / "initial.pt"
+    values = ("torchvision", "mask_rcnn", tiny_recipe.to_dict(), 0, {}, {}, {}, model)
+    save_checkpoint(path, Checkpoint(*values))
+    return path

@@ -183,6 +183,38 @@ def test_a_stopped_training_keeps_what_is_done(dataset, train, tmp_path):
     assert dataset.get_run_info("boxes_detector").config.checkpoint == str(checkpoint)
 
 
+def test_a_refused_training_changes_nothing_in_the_dataset(dataset, train, tmp_path):
+    from promerge_core import PromergeError
+
+    checkpoint = train(dataset, output_dir=tmp_path / "run")
+    dataset.delete_sample_field("boxes_round1")
+    dataset.delete_run("boxes_round1")
+    runs, fields = dataset.list_runs(), list(dataset.get_field_schema())
+    with pytest.raises(PromergeError, match="was begun with images 4, now it is 3"):
+        train(dataset.limit(3), output_dir=tmp_path / "run")
+    assert (dataset.list_runs(), list(dataset.get_field_schema())) == (runs, fields)
+    assert dataset.get_run_info("boxes_detector").config.checkpoint == str(checkpoint)
+    with pytest.raises(PromergeError, match="there is no weights file"):
+        train(dataset, output_dir=tmp_path / "other", weights="gone.pth")
+    assert dataset.get_run_info("boxes_detector").config.checkpoint == str(checkpoint)
+
+
+def test_a_training_and_a_field_of_its_name_keep_each_its_record(
+    dataset, train, tmp_path, small_model
+):
+    from fiftyone_promerge import generate_masks
+    from fiftyone_promerge.provenance import recorded_run
+
+    generate_masks(dataset, small_model, "boxes_detector", num_workers=0)
+    made_by = recorded_run(dataset, "boxes_detector")
+    checkpoint = train(dataset, output_dir=tmp_path / "run", rounds=1)
+    assert recorded_run(dataset, "boxes_detector") == made_by
+    assert dataset.get_run_info("boxes_detector_2").config.checkpoint == str(checkpoint)
+    generate_masks(dataset, small_model, "boxes_detector", num_workers=0, overwrite=True)
+    train(dataset, output_dir=tmp_path / "run", rounds=1)
+    assert sorted(dataset.list_runs()) == ["boxes_detector", "boxes_detector_2"]
+
+
 # Bad input --------------------------------------------------------------------------------------
 
 

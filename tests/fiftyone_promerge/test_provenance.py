@@ -117,6 +117,9 @@ def test_a_training_is_no_record_of_the_field_that_has_its_name(dataset, small_m
     assert recorded_run(dataset, "masks_detector") is None
     assert recorded_parameters(dataset, "masks_detector") is None
     assert generate_masks(dataset, small_model, "masks_detector", num_workers=0).images == 6
+    assert dataset.get_run_info("masks_detector").config.method == "train_detector"
+    assert recorded_run(dataset, "masks_detector")["method"] == "promerge"
+    assert generate_masks(dataset, small_model, "masks_detector", num_workers=0).images == 0
 
 
 # What continues, and what does not ---------------------------------------------------------------

@@ -106,9 +106,17 @@ class App:
             request = self.request(name, dataset, params or {}, target="inputs", **more)
             return await resolve_type(registry, URI + name, request)
 
-        properties = asyncio.run(resolve()).to_json()["type"]["properties"]
+        resolved = asyncio.run(resolve())
         dataset.reload()
-        return properties
+        return {} if resolved is None else self.flat(resolved.to_json()["type"]["properties"])
+
+    def flat(self, properties):
+        """The properties by name, those of sections among them."""
+        found = {}
+        for name, one in properties.items():
+            found[name] = one
+            found |= self.flat(one["type"].get("properties") or {})
+        return found
 
     def wrong(self, form):
         """The properties that a form marks, and what it says of them."""
@@ -130,6 +138,20 @@ class App:
     def run(self, name, dataset, params=None, **more):
         """All invocations that the App is asked for, and the result."""
         return self.read(self.stream(name, dataset, params, **more))
+
+    def progress(self, invoked):
+        """What the App was asked to show of the progress: (fraction, line), one after another."""
+        shown = [params for name, params in invoked if name.endswith("show_output")]
+        return [
+            (params["results"]["progress"], self.label(params))
+            for params in shown
+            if "progress" in params["results"]
+        ]
+
+    def label(self, params):
+        """The line of one progress that is shown; empty where something else is."""
+        progress = params["outputs"]["type"]["properties"].get("progress")
+        return progress["view"]["label"] if progress else ""
 
     def shown(self, invoked):
         """The properties of the output that the App is asked to show, by name."""

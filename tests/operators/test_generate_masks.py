@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from promerge_core import ProMergeConfig
+
 
 @pytest.mark.parametrize(
     ("params", "property_name", "said"),
@@ -42,6 +44,16 @@ def test_form_says_what_is_wrong_and_nothing_runs(app, photos, params, property_
     assert not photos.list_runs()
 
 
+def test_a_preset_takes_the_place_of_the_parameters(app, photos):
+    form = app.form("generate_masks", photos, {**app.QUICK, "preset": "microscopy"})
+    assert not app.wrong(form)
+    assert "affinity_threshold" not in form
+    params = {"backbone": "embedded", "preset": "microscopy", "label_field": "cells"}
+    app.run("generate_masks", photos, params)
+    parameters = photos.get_run_info("cells").config.parameters
+    assert parameters == ProMergeConfig.from_preset("microscopy").to_dict()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 def test_form_says_that_a_file_may_not_be_read(app, photos, tmp_path):
     weights = tmp_path / "weights.pth"
@@ -56,8 +68,18 @@ def test_form_is_right_as_it_opens(app, photos):
     assert form["method"]["default"] == "promerge"
     assert form["backbone"]["default"] == "dino_vitb8"
     assert form["affinity_threshold"]["default"] == 0.2
-    assert "seed_stride" not in form
-    assert "seed_stride" in app.form("generate_masks", photos, {"advanced": True})
+    assert form["seed_stride"]["default"] == 4
+    closed = [name for name, one in form.items() if one["view"].get("collapsible")]
+    assert closed == ["thresholds", "refinement", "machine"]
+    assert not any(form[name]["view"]["default_expanded"] for name in closed)
+    assert list(form)[:6] == [
+        "will_do",
+        "view_target",
+        "label_field",
+        "method",
+        "backbone",
+        "weights",
+    ]
     assert "tau" in app.form("generate_masks", photos, {"method": "maskcut"})
 
 
@@ -66,9 +88,11 @@ def test_masks_are_made_with_live_progress_and_shown(app, photos):
     assert result["images"] == 4
     assert result["masks"] == photos.count("promerge.detections") > 0
     names = [name.rpartition("/")[2] for name, _ in invoked]
-    assert names.count("set_progress") >= 2
-    shares = [params["progress"] for name, params in invoked if name.endswith("set_progress")]
+    progress = app.progress(invoked)
+    assert (None, "Loading the backbone embedded") in progress
+    shares = [share for share, _ in progress if share is not None]
     assert shares == sorted(shares) and shares[-1] <= 1
+    assert any(line.startswith("Segmenting: 1 of 4, about") for _, line in progress)
     assert ("reload_dataset" in names) and ("set_active_fields" in names)
     active = next(p for n, p in invoked if n.endswith("set_active_fields"))
     assert active["fields"] == ["note", "promerge"]

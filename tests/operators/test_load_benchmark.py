@@ -27,8 +27,8 @@ def test_benchmark_is_loaded_and_opened(app, photos, photo_files, tmp_path):
         invoked, result = app.run("load_benchmark", photos, params)
         assert (result["images"], result["objects"], result["missing"]) == (4, 1, 0)
         assert "open_dataset" in [name.rpartition("/")[2] for name, _ in invoked]
-        _, again = app.run("load_benchmark", photos, params)
-        assert "exists already" in again["error"]
+        form = app.form("load_benchmark", photos, params)
+        assert "exists already" in app.wrong(form)["dataset_name"]
     finally:
         fo.delete_dataset("benchmark-of-a-test")
     missing = {"name": "coco2017", "images_dir": "/no/such/folder"}

@@ -12,8 +12,8 @@ def test_a_stopped_run_keeps_what_it_did_and_goes_on(app, photos, gate):
     gate.set()
     invoked, result = app.read(stream)
     assert "was stopped; what was done is kept" in result["error"]
-    error = app.shown(invoked)["error"]
-    assert error["view"]["description"] == result["error"]
+    notice = app.shown(invoked)["stopped"]
+    assert (notice["view"]["label"], notice["view"]["description"]) == ("Stopped", result["error"])
     assert len(photos.exists("promerge")) == 1
     _, result = app.run("generate_masks", photos, app.QUICK)
     assert result["images"] == 3

@@ -38,14 +38,14 @@ def test_a_training_can_be_stopped_resumed_and_applied(app, photos, tiny_recipe,
     params["output_dir"] = str(tmp_path / "run")
     stream = app.stream("train_detector", photos, params)
     for message in stream:
-        if message.body.params.get("label", "").startswith("Iteration"):
+        if app.label(message.body.params).startswith("Iteration"):
             break
     name = app.form("stop_run", photos)["name"]["type"]["values"][0]
     app.stream("stop_run", photos, {"name": name})
     _, result = app.read(stream)
     assert "was stopped; what was done is kept" in result["error"]
     invoked, result = app.run("train_detector", photos, params)
-    labels = [p["label"] for n, p in invoked if n.endswith("set_progress")]
+    labels = [line for _, line in app.progress(invoked)]
     first = next(label for label in labels if label.startswith("Iteration"))
     assert not first.startswith("Iteration 1 "), "it began anew"
     assert "loss" in result["metrics"]

@@ -21,6 +21,7 @@ from promerge_core.registry import (
     BACKBONES,
     METHODS,
     OFFLINE_BACKBONE,
+    PRESETS,
     REFINERS,
     SCORES,
     find_backbone,
@@ -101,6 +102,13 @@ def test_any_other_vit_of_timm_is_found_by_its_prefix():
         assert find_backbone(name) is None
 
 
+def test_a_preset_is_values_that_others_go_before():
+    config = method_config("promerge", {"preset": "microscopy", "image_size": 640})
+    expected = {**PRESETS["microscopy"].values, "image_size": 640}
+    assert {name: getattr(config, name) for name in expected} == expected
+    assert config == ProMergeConfig(**expected)
+
+
 def test_a_methods_config_is_built_from_values_by_name():
     assert method_config("promerge", {}) == ProMergeConfig()
     assert method_config("maskcut", {"tau": 0.2}) == MaskCutConfig(tau=0.2)
@@ -111,6 +119,8 @@ def test_a_methods_config_is_built_from_values_by_name():
     [
         ("cutler", {}, "^method must be one of promerge, maskcut; got 'cutler'$"),
         ("promerge", {"tau": 0.2}, "^ProMergeConfig has no parameter 'tau'"),
+        ("promerge", {"preset": "x"}, "^preset must be one of microscopy; got 'x'$"),
+        ("maskcut", {"preset": "microscopy"}, "^presets are for the method promerge"),
         ("maskcut", {"n_masks": 0}, "^n_masks must be between 1 and 100; got 0$"),
     ],
 )

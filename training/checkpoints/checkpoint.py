@@ -54,7 +54,7 @@ class Checkpoint:
 
     def check_architecture(self) -> None:
         """Raises CheckpointError where the engine has no such architecture."""
-        if self.architecture not in ENGINES[self.engine].architectures:
+        if not ENGINES[self.engine].has(self.architecture):
             raise CheckpointError(
                 f"the engine {self.engine} has no architecture {self.architecture!r}"
             )

@@ -24,8 +24,8 @@ from promerge_core.files import irregular_kind
 
 from .checkpoint import CheckpointError
 
-WRAPPERS = ("model", "blobs", "state_dict")
-"""The entries of a checkpoint that hold a state dict: of detectron2, Caffe2 and others."""
+WRAPPERS = ("teacher", "student", "model", "blobs", "state_dict")
+"""The entries of a checkpoint that hold a state dict: of DINO, detectron2, Caffe2 and others."""
 
 _REFUSED_BY_TORCH = re.compile(r"GLOBAL (\S+)|whose module (\S+) is blocked")
 
@@ -34,8 +34,8 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     """Reads the weights in a file of detectron2, Caffe2 or PyTorch; nothing in it is executed.
 
     What a file is, its bytes say, not its name. A checkpoint is unwrapped: of its entries only
-    `model` (detectron2), `blobs` (Caffe2) or `state_dict` is returned; what the others ask for is
-    left out.
+    `teacher` or `student` (DINO), `model` (detectron2), `blobs` (Caffe2) or `state_dict` is
+    returned; what the others ask for is left out.
 
     Args:
         path: a pickle of numpy arrays (any protocol, Python 2's too) or a file of `torch.save`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from promerge_core import Mask, PromergeError
+from promerge_core.masks.rle import compressed_rle
 
 # Where a line begins, the hash of its image's file name, and its masks: 20 bytes per image.
 _INDEX = np.dtype([("offset", np.int64), ("hash", np.uint64), ("masks", np.int32)])
@@ -135,7 +137,8 @@ class RecordFile(Sequence[Record]):
         path: what `write_records` wrote.
 
     Raises:
-        RecordError: there is no such file, or its index is damaged.
+        RecordError: there is no such file, or its index is damaged; where a record is read, it
+            is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -161,14 +164,18 @@ class RecordFile(Sequence[Record]):
         if isinstance(position, slice):
             return [self[i] for i in range(*position.indices(len(self)))]
         with self.path.open("rb") as file:
-            file.seek(int(self._index["offset"][position]))
-            return _from_line(file.readline())
+            # Behind the end there is an empty line, which is no record.
+            file.seek(max(int(self._index["offset"][position]), 0))
+            return _from_line(file.readline(), self.path)
 
     def __iter__(self) -> Iterator[Record]:
         with self.path.open("rb") as file:
-            yield from map(_from_line, file)
+            for line in file:
+                yield _from_line(line, self.path)
 
-    def split(self, validation_fraction: float, max_validation: int) -> Split:
+    def split(
+        self, validation_fraction: float, max_validation: int, min_validation: int = 1
+    ) -> Split:
         """Divides the images that have masks, always in the same way.
 
         The images whose file names have the lowest hashes are for validation, so that the split
@@ -178,6 +185,7 @@ class RecordFile(Sequence[Record]):
         Args:
             validation_fraction: share of the images, in (0, 1); at least one image.
             max_validation: no more than so many images.
+            min_validation: no fewer than so many, or half of the images.
 
         Returns:
             the two parts, together all images with masks.
@@ -191,7 +199,8 @@ class RecordFile(Sequence[Record]):
                 f"{len(usable)} of the {len(self)} images have masks: training needs at least two, "
                 f"one of them for validation"
             )
-        count = min(max(round(validation_fraction * len(usable)), 1), max_validation)
+        wanted = max(round(validation_fraction * len(usable)), min_validation)
+        count = min(wanted, max_validation, len(usable) // 2)
         by_hash = usable[np.argsort(self._index["hash"][usable], kind="stable")]
         return Split(np.sort(by_hash[count:]), np.sort(by_hash[:count]))
 
@@ -216,11 +225,27 @@ def _to_line(record: Record) -> bytes:
     return json.dumps(line).encode() + b"\n"
 
 
-def _from_line(line: bytes) -> Record:
-    values = json.loads(line)
-    height, width = size = values["size"]
-    masks, crowds = (
-        tuple(mask_from_rle({"size": size, "counts": counts}, score) for counts, score in group)
-        for group in (values["masks"], values["crowds"])
-    )
-    return Record(values["key"], values["path"], height, width, masks, crowds)
+def _from_line(line: bytes, path: Path) -> Record:
+    try:
+        values = json.loads(line)
+        key, image = values["key"], values["path"]
+        if not (isinstance(key, str) and isinstance(image, str)):
+            raise TypeError("a key or a path that is no text")
+        height, width = (operator.index(side) for side in values["size"])
+        masks, crowds = (
+            tuple(_whole_mask([height, width], counts, score) for counts, score in values[group])
+            for group in ("masks", "crowds")
+        )
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise RecordError(
+            f"{path} is damaged: {line[:40]!r} is no record; delete the folder of the run, and "
+            f"train again"
+        ) from error
+    return Record(key, image, height, width, masks, crowds)
+
+
+def _whole_mask(size: list[int], counts: str, score: float) -> Mask:
+    """A mask that was read; pycocotools, which measures it, believes whatever it is given."""
+    if not 0 <= score <= 1:
+        raise ValueError("a score that is none")
+    return mask_from_rle(compressed_rle({"size": size, "counts": counts}, "it"), score)

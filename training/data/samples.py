@@ -16,7 +16,9 @@ from fiftyone_promerge.training.recipes import Recipe, Round
 from promerge_core import ImageError, open_image
 from promerge_core.masks.rle import decode_rle
 
+from .colours import jitter
 from .copy_paste import boxes_of, copy_paste
+from .crops import choose_window, crop_record, touches_edge
 from .records import Record, RecordError, RecordFile
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class Sample(NamedTuple):
 
 
 class TrainingSamples(Dataset[Sample]):
-    """The endless row of a round's samples: shuffled, resized, flipped, pasted into.
+    """The endless row of a round's samples: shuffled, resized or cropped, flipped, pasted into.
 
     A sample depends on the recipe's seed and its own number and on nothing else, so a run gives
     the same numbers with any number of workers and devices, and when it is resumed. An image that
@@ -80,24 +82,30 @@ class TrainingSamples(Dataset[Sample]):
         rng = np.random.default_rng((recipe.seed, 0, number))
         short_side = int(rng.choice(recipe.short_sides))
         image, masks = self._load(number, short_side, rng)
-        if not self._pastes:
-            return Sample(number, image, masks, boxes_of(masks))
-        partner = number - number % len(self._positions) + rng.integers(len(self._positions))
-        image, masks = copy_paste(
-            image,
-            masks,
-            *self._load(int(partner), short_side, rng),
-            self._schedule.copy_paste_scale,
-            recipe.max_copy_paste_cover,
-            rng,
-        )
+        scale = self._schedule.copy_paste_scale
+        if self._pastes and scale is not None:
+            partner = number - number % len(self._positions) + rng.integers(len(self._positions))
+            source, cut_out = self._load(int(partner), short_side, rng)
+            if recipe.crop is not None:
+                cut_out = cut_out[~touches_edge(cut_out)]
+            image, masks = copy_paste(
+                image, masks, source, cut_out, scale, recipe.max_copy_paste_cover, rng
+            )
         return Sample(number, image, masks, boxes_of(masks))
 
     def _load(
         self, number: int, short_side: int, rng: np.random.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        record, picture = self._readable(number)
-        image, masks = resize_record(picture, record, short_side, self._recipe.long_side)
+        recipe, (record, picture) = self._recipe, self._readable(number)
+        if recipe.crop is None:
+            image, masks = resize_record(picture, record, short_side, recipe.long_side)
+        else:
+            window = choose_window(
+                record, recipe.crop, recipe.test_short_side, recipe.crop_scales, rng
+            )
+            image, masks = crop_record(picture, record, window)
+        if recipe.jitter:
+            image = jitter(image, recipe.jitter, rng)
         if rng.random() < 0.5:
             return image.flip(2), masks.flip(2)
         return image, masks

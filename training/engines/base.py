@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fiftyone_promerge.training.checkpoints.checkpoint import Checkpoint
     from fiftyone_promerge.training.data.records import RecordFile, Split
     from fiftyone_promerge.training.recipes import Recipe, Round
+    from fiftyone_promerge.training.recipes.budget import Pace
     from promerge_core import Mask
 
 
@@ -74,11 +75,13 @@ class Job:
         recipe: scaled to the images and devices.
         round: round of the recipe, from 0.
         architecture: one of the engine's.
-        weights: file of a ResNet-50's state dict, such as DINO's, to begin with; None is random.
+        weights: file of a backbone, such as DINO's, or of a detector to begin with; None is random.
         detector: checkpoint of the round before to begin with instead.
         source: what the records are made from, for the checkpoint.
         num_workers: processes per device that read images.
         patience: how many validations without a better AP end the round; None: none do.
+        pace: seconds that an iteration may take, validations included; None: there is no limit.
+        precision: the number type to train in, a name of `promerge_core.options.DTYPES`.
         report: to be called by the process of rank 0 after each iteration of this round.
         stop: to be asked by the process of rank 0 after each report. If so, all processes write
             their last checkpoint and raise `stopped`.
@@ -97,6 +100,8 @@ class Job:
     patience: int | None
     report: Report
     stop: Stop
+    pace: float | None = None
+    precision: str = "auto"
 
     @property
     def schedule(self) -> Round:
@@ -106,8 +111,9 @@ class Job:
     @functools.cached_property
     def split(self) -> Split:
         """The images to train on, and those to measure AP on."""
+        recipe = self.recipe
         return self.records.split(
-            self.recipe.validation_fraction, self.recipe.max_validation_images
+            recipe.validation_fraction, recipe.max_validation_images, recipe.min_validation_images
         )
 
     @property
@@ -146,6 +152,45 @@ class Detector(abc.ABC):
 
 class EngineModule(Protocol):
     """The functions of an engine's module."""
+
+    def check(self, recipe: Recipe, architecture: str) -> None:
+        """Makes sure, before anything is written, that it can train so.
+
+        Args:
+            recipe: the numbers.
+            architecture: a name that the engine's entry admits.
+
+        Raises:
+            TrainingError: it cannot follow the recipe, or has no such backbone.
+        """
+
+    def fit(self, recipe: Recipe, architecture: str, weights: Path) -> str:
+        """Says what of a file a training would begin with.
+
+        Args:
+            recipe: the numbers.
+            architecture: a name that the engine's entry admits.
+            weights: the file.
+
+        Returns:
+            how much of each part of the detector is in it, and what in it has no place.
+
+        Raises:
+            PromergeError: it cannot be read, has another backbone, or nothing that fits.
+        """
+
+    def measure(self, job: Job) -> Pace:
+        """Times a few steps and predictions of a round, and keeps nothing of them.
+
+        Args:
+            job: the round; every process of the `World` calls it with the same.
+
+        Returns:
+            the pace of this machine, the same in every process.
+
+        Raises:
+            TrainingError: the engine cannot do so.
+        """
 
     def train(self, job: Job) -> None:
         """Trains a detector to the end of its round and writes it to `job.output`.
@@ -196,12 +241,12 @@ def choose_architecture(engine: str, architecture: str | None) -> str:
     Raises:
         TrainingError: there is no such engine, or it has no such architecture.
     """
-    known = _entry(engine).architectures
+    entry = _entry(engine)
     if architecture is None:
-        return next(iter(known))
-    if architecture not in known:
+        return next(iter(entry.architectures))
+    if not entry.has(architecture):
         raise TrainingError(
-            f"the engine {engine} has no architecture {architecture!r}; it has {', '.join(known)}"
+            f"the engine {engine} has no architecture {architecture!r}; it has {entry.listed}"
         )
     return architecture
 

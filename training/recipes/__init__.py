@@ -3,9 +3,10 @@
 from .cutler import CUTLER
 from .promerge_plus import PROMERGE_PLUS
 from .recipe import Recipe, RecipeError, Round
+from .small import SMALL
 from .smoke import SMOKE
 
-RECIPES = {recipe.name: recipe for recipe in (PROMERGE_PLUS, CUTLER, SMOKE)}
+RECIPES = {recipe.name: recipe for recipe in (PROMERGE_PLUS, CUTLER, SMALL, SMOKE)}
 """Every recipe by its name; a new one is one new entry here."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,11 +20,12 @@ class Round:
 
     Attributes:
         iterations: optimizer steps.
-        learning_rate: of SGD, after the warm-up.
+        learning_rate: of the optimizer, after the warm-up.
         milestones: iterations at which the learning rate is multiplied by the recipe's `gamma`.
         droploss_iou: a proposal whose predicted box has at most this IoU with every true box gets
             no classification loss; None switches DropLoss off.
-        copy_paste_scale: range of the size of a pasted image, relative to the one it goes into.
+        copy_paste_scale: range of the size of a pasted image, relative to the one it goes into;
+            None pastes nothing.
         rpn_nms: IoU of two proposals of the RPN from which on one is dropped.
         rpn_train_proposals: proposals of the RPN per image, in training.
         score_threshold: score of a prediction of the round before from which on it is a label of
@@ -34,7 +36,7 @@ class Round:
     learning_rate: float
     milestones: tuple[int, ...]
     droploss_iou: float | None
-    copy_paste_scale: tuple[float, float]
+    copy_paste_scale: tuple[float, float] | None
     rpn_nms: float
     rpn_train_proposals: int
     score_threshold: float | None = None
@@ -55,7 +57,8 @@ class Recipe:
         warmup_factor: the first step's learning rate relative to the full one.
         gamma: factor of the learning rate at a milestone.
         momentum: of SGD.
-        weight_decay: of SGD, for all parameters but those of normalisation layers.
+        weight_decay: of the optimizer, for all parameters but those of normalisation layers, and
+            with `adamw` but biases.
         gradient_norm: the gradient of each parameter is clipped to this L2 norm.
         short_sides: an image's short side becomes one of these in training, in pixels.
         long_side: an image's long side is at most this, in pixels.
@@ -67,9 +70,12 @@ class Recipe:
         label_iou: an old mask with this IoU to a new label is not a label of the next round.
         validation_fraction: share of the images that AP is measured on.
         max_validation_images: and no more than so many.
+        min_validation_images: and no fewer than so many, or half of the images.
         validations: how many times AP is measured in a round.
         checkpoints: how many times a checkpoint is written in a round.
         seed: of the initial weights, the order of the images and their augmentation.
+        images_power: iterations follow the number of images to this power; at 1 each image is seen
+            as often as in the recipe, at 0.5 four times as many are seen half as often.
         optimizer: `sgd`, or `adamw` (Loshchilov and Hutter 2019), which needs no `momentum`.
         decay: how the learning rate falls: in `steps`, at the milestones, or as a `cosine` to 0.
         norm: the normalisation of the backbone and the FPN: `batch`, synchronised over devices,
@@ -79,8 +85,14 @@ class Recipe:
         crop: side in pixels of the square that is cut out of each training image; None trains on
             whole images, whose short sides are `short_sides`.
         crop_scales: range of the size of an image before it is cut, relative to that in prediction.
+        jitter: brightness, contrast and saturation are multiplied by 1 plus or minus at most this.
         anchor_sizes: sides of the RPN's anchors in pixels, one per level of the FPN, the finest
             first.
+        bfloat16: whether a CPU that has bfloat16 in hardware trains in it.
+        adapts: whether a run chooses `anchor_sizes` and `test_short_side`, which is then the
+            largest, from the sizes of its images and labels.
+        architecture: the architecture where none is asked for; None is the engine's first.
+        weights: the initial weights where none are asked for; None is DINO's ResNet-50.
         title: what a form calls it; no part of what `to_dict` gives.
         by_architecture: what is different for an architecture, by its name; no part of it either.
     """
@@ -110,13 +122,20 @@ class Recipe:
     validations: int
     checkpoints: int
     seed: int = 0
+    min_validation_images: int = 1
+    images_power: float = 1.0
     optimizer: str = "sgd"
     decay: str = "steps"
     norm: str = "batch"
     average: float | None = None
     crop: int | None = None
     crop_scales: tuple[float, float] = (1.0, 1.0)
+    jitter: float = 0.0
     anchor_sizes: tuple[float, ...] = (32, 64, 128, 256, 512)
+    bfloat16: bool = False
+    adapts: bool = False
+    architecture: str | None = None
+    weights: str | None = None
     title: str = dataclasses.field(default="", compare=False)
     by_architecture: Mapping[str, Mapping[str, Any]] = dataclasses.field(
         default_factory=dict, compare=False
@@ -129,9 +148,10 @@ class Recipe:
     def scaled(self, num_images: int, num_devices: int, batch_size: int | None = None) -> Recipe:
         """The recipe for other numbers of images and devices, by the linear rule.
 
-        Each image is seen as often as in the recipe, and at least `min_samples` are seen in all.
-        The learning rate is proportional to the batch, iterations, milestones and the warm-up are
-        inversely proportional to it.
+        Each image is seen as often as in the recipe, unless `images_power` says otherwise, and at
+        least `min_samples` are seen in all. The learning rate is proportional to the batch, that
+        of `adamw` to its square root (Malladi et al. 2022); iterations, milestones and the warm-up
+        are inversely proportional to it.
 
         Args:
             num_images: images to train on.
@@ -166,12 +186,16 @@ class Recipe:
         )
 
     def _scaled_round(self, one: Round, num_images: int, batch_size: int) -> Round:
-        samples = one.iterations * self.batch_size * min(num_images / self.num_images, 1)
+        share = min(num_images / self.num_images, 1) ** self.images_power
+        samples = one.iterations * self.batch_size * share
+        rate = one.learning_rate * batch_size / self.batch_size
+        if self.optimizer == "adamw":
+            rate = one.learning_rate * math.sqrt(batch_size / self.batch_size)
         iterations = max(round(max(samples, self.min_samples) / batch_size), 1)
         return dataclasses.replace(
             one,
             iterations=iterations,
-            learning_rate=one.learning_rate * batch_size / self.batch_size,
+            learning_rate=rate,
             milestones=tuple(round(m * iterations / one.iterations) for m in one.milestones),
         )
 

@@ -15,16 +15,17 @@ class Listener:
 
     Args:
         progress: the function.
-        total: iterations of the whole run.
+        total: gives the iterations of the whole run; it is asked with the first report.
 
     Attributes:
         done: iterations done.
         raised: what it raised.
     """
 
-    def __init__(self, progress: Progress | None, total: int) -> None:
+    def __init__(self, progress: Progress | None, total: Callable[[], int]) -> None:
         self._progress = progress
-        self._total = total
+        self._ask_total = total
+        self._total = 0
         self._bar: tqdm | None = None
         self.done = 0
         self.raised: BaseException | None = None
@@ -37,6 +38,7 @@ class Listener:
             metrics: the latest, by name.
         """
         self.done = done
+        self._total = self._total or self._ask_total()
         self._show(done, metrics)
         if self._progress is None or self.raised is not None:
             return

@@ -12,7 +12,8 @@ from fiftyone_promerge.training.engines.base import Job, Report, Stop, World, fi
 from fiftyone_promerge.training.loading import load
 from fiftyone_promerge.training.self_training import LabelRule, wait_for, write_labels
 
-from .folder import DETECTOR, RECORDS, round_folder
+from .folder import DETECTOR, RECORDS, SETTINGS, round_folder
+from .minutes import fit
 from .settings import Settings
 
 
@@ -33,27 +34,17 @@ def run_rounds(settings: Settings, folder: Path, report: Report, stop: Stop) -> 
         PromergeError: the initial weights do not fit, or nothing can be written.
     """
     options, done, detector = settings.options, 0, None
-    engine, weights = find_engine(options["engine"]), options["weights"]
+    engine = find_engine(options["engine"])
+    first = _job(settings, folder, 0, None, report, stop)
+    first.folder.mkdir(exist_ok=True)
+    settings = fit(settings, engine, first, folder / SETTINGS)
     for number, schedule in enumerate(settings.recipe.rounds[: options["rounds"]]):
         here = round_folder(folder, number)
         here.mkdir(exist_ok=True)
+        shifted = _shifted(report, done, number)
         if detector is not None and not (here / RECORDS).exists():
-            _label_round(settings, number, detector, here, _shifted(report, done, number), stop)
-        job = Job(
-            records=RecordFile(here / RECORDS),
-            folder=here,
-            output=here / DETECTOR,
-            recipe=settings.recipe,
-            round=number,
-            architecture=options["architecture"],
-            weights=None if weights is None else Path(weights),
-            detector=detector,
-            source=settings.source,
-            num_workers=options["num_workers"],
-            patience=options["patience"],
-            report=_shifted(report, done, number),
-            stop=stop,
-        )
+            _label_round(settings, number, detector, here, shifted, stop)
+        job = _job(settings, folder, number, detector, shifted, stop)
         if not job.output.exists():
             engine.train(job)
         wait_for([job.output])
@@ -61,6 +52,36 @@ def run_rounds(settings: Settings, folder: Path, report: Report, stop: Stop) -> 
         done += schedule.iterations
     assert detector is not None, "a run has at least one round"
     return detector
+
+
+def _job(
+    settings: Settings,
+    folder: Path,
+    number: int,
+    detector: Path | None,
+    report: Report,
+    stop: Stop,
+) -> Job:
+    """A round of a run."""
+    here, options = round_folder(folder, number), settings.options
+    weights = options["weights"]
+    return Job(
+        records=RecordFile(here / RECORDS),
+        folder=here,
+        output=here / DETECTOR,
+        recipe=settings.recipe,
+        round=number,
+        architecture=options["architecture"],
+        weights=None if weights is None else Path(weights),
+        detector=detector,
+        source=settings.source,
+        num_workers=options["num_workers"],
+        patience=options["patience"],
+        pace=settings.pace,
+        precision=options["precision"],
+        report=report,
+        stop=stop,
+    )
 
 
 def _shifted(report: Report, before: int, number: int) -> Report:

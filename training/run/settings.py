@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import urllib.error
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from fiftyone_promerge.training.engines.base import TrainingError
+from fiftyone_promerge.training.engines.torchvision.precision import why_precision
 from fiftyone_promerge.training.options import TrainingOptions
 from fiftyone_promerge.training.recipes import Recipe
-
-DINO_URL = "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/dino_resnet50_pretrain.pth"
 
 
 class Settings(NamedTuple):
@@ -25,11 +21,16 @@ class Settings(NamedTuple):
             (`architecture`, `rounds`) is decided.
         recipe: the scaled recipe.
         source: what the records are made from.
+        reasons: a sentence on each number that was chosen for these images or this machine.
+        pace: seconds that an iteration may take, where the run has so many minutes; None before
+            they are known.
     """
 
     options: dict[str, Any]
     recipe: Recipe
     source: dict[str, Any]
+    reasons: tuple[str, ...] = ()
+    pace: float | None = None
 
     def save(self, path: Path) -> Settings:
         """Writes the settings of a new run, or compares them to those it was begun with.
@@ -54,22 +55,29 @@ class Settings(NamedTuple):
                         f"{path.parent} holds a run that was begun with {name} {before[name]}, now "
                         f"it is {now[name]}; choose another folder, or give the same settings"
                     )
-            settings = self._replace(recipe=begun.recipe)
-        content = json.dumps(settings._to_dict(), indent=2)
-        path.write_text(content + "\n", encoding="utf-8")
+            settings = self._replace(recipe=begun.recipe, reasons=begun.reasons, pace=begun.pace)
+        settings.write(path)
         return settings
+
+    def write(self, path: Path) -> None:
+        """Writes the settings over those that are there; a reader never sees half of them."""
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(self._to_dict(), indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Settings:
         """The settings that `save` wrote; an option that is newer than they are has its default."""
         values = json.loads(path.read_text(encoding="utf-8"))
         recipe, source = Recipe.from_dict(values.pop("recipe")), values.pop("source")
+        reasons, pace = tuple(values.pop("reasons", ())), values.pop("pace", None)
         options = TrainingOptions().to_dict() | values
         del options["recipe"]
-        return cls(options, recipe, source)
+        return cls(options, recipe, source, reasons, pace)
 
     def _to_dict(self) -> dict[str, Any]:
-        return {**self.options, "recipe": self.recipe.to_dict(), "source": self.source}
+        others = {"source": self.source, "reasons": self.reasons, "pace": self.pace}
+        return {**self.options, "recipe": self.recipe.to_dict(), **others}
 
     def _decisive(self) -> dict[str, Any]:
         """All that must stay the same when a run is resumed, by name."""
@@ -88,37 +96,20 @@ class Settings(NamedTuple):
         )
         for number, one in enumerate(recipe.rounds[: options["rounds"]]):
             drops = "".join(f", x {recipe.gamma:g} at {milestone}" for milestone in one.milestones)
+            drops = ", then as a cosine to 0" if recipe.decay == "cosine" else drops
+            iterations = f"{one.iterations} iterations"
+            if self.pace is None and options["minutes"] is not None:
+                iterations = "as many iterations as there is time for"
             print(
-                f"  round {number}: {one.iterations} iterations, learning rate "
+                f"  round {number}: {iterations}, learning rate "
                 f"{one.learning_rate:g} after {recipe.warmup_iterations} of warm-up{drops}"
             )
-        if options["weights"] is None:
+        reasons = [*self.reasons, *why_precision(options["precision"], recipe)]
+        for reason in reasons:
+            print(f"  {reason}")
+        if options["weights"] is None and recipe.weights == "random":
+            print("  initial weights: random")
+        elif options["weights"] is None:
             print("  initial weights: RANDOM; far from the published numbers without DINO's")
         else:
             print(f"  initial weights: {options['weights']}")
-
-
-def find_weights(weights: str | Path | None) -> str | None:
-    """Path of the initial weights; DINO's are downloaded once. None is random.
-
-    Raises:
-        TrainingError: there is no such file, or DINO's cannot be downloaded.
-    """
-    if weights == "random":
-        return None
-    if weights is not None:
-        if not Path(weights).is_file():
-            raise TrainingError(f"there is no weights file at {weights}")
-        return str(Path(weights).resolve())
-    path = Path(torch.hub.get_dir(), "checkpoints", Path(DINO_URL).name)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(DINO_URL, str(path), progress=False)
-        except (OSError, urllib.error.URLError) as error:
-            raise TrainingError(
-                f"DINO's ResNet-50 could not be downloaded; bring {path.name} ({DINO_URL}) and "
-                f"pass it with --weights FILE (weights=FILE in Python), or train from "
-                f"--weights random"
-            ) from error
-    return str(path)

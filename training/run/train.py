@@ -6,27 +6,26 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fiftyone_promerge.training.data.records import Record, RecordFile, Split, write_records
 from fiftyone_promerge.training.engines.base import (
     TrainingError,
     TrainingStoppedError,
     World,
-    choose_architecture,
     find_engine,
 )
 from fiftyone_promerge.training.options import TrainingOptions
-from fiftyone_promerge.training.recipes import Recipe, find_recipe
+from fiftyone_promerge.training.recipes import Recipe
 from fiftyone_promerge.training.self_training import wait_for
 from promerge_core import PromergeError
 from promerge_core.parameters import takes
 
+from .choices import adapt, choose, scale
 from .folder import DETECTOR, RECORDS, SETTINGS, round_folder
+from .initial_weights import find_weights
 from .launch import launch
 from .listener import Listener, Progress
 from .rounds import run_rounds
-from .settings import Settings, find_weights
+from .settings import Settings
 
 
 @takes(TrainingOptions)
@@ -59,14 +58,15 @@ def train(
         PromergeError: the options, records or weights cannot be used; the message says why.
     """
     folder, world = Path(output_dir).resolve(), World.current()
-    recipe, chosen = _choose(options)
+    recipe, chosen = choose(options)
     is_new = world.rank == 0 and not (folder / SETTINGS).exists()
     if world.rank == 0:
-        chosen["weights"] = find_weights(chosen["weights"])
+        chosen["weights"] = find_weights(chosen["weights"], chosen["architecture"], recipe.norm)
         images = sum(map(len, _write_first_records(records, folder, recipe)))
-        devices = max(chosen["devices"], world.world_size)
-        recipe = recipe.scaled(images, devices, chosen["batch_size"])
-        Settings(chosen, recipe, source).save(folder / SETTINGS).print_choices()
+        recipe, reasons = adapt(recipe, RecordFile(round_folder(folder, 0) / RECORDS), chosen)
+        recipe = scale(recipe, chosen, images, max(chosen["devices"], world.world_size))
+        reasons += _what_fits(chosen, recipe)
+        Settings(chosen, recipe, source, reasons).save(folder / SETTINGS).print_choices()
     wait_for([folder / SETTINGS])
     begun = Settings.load(folder / SETTINGS)
     # Another process may have written them since, or not yet.
@@ -74,37 +74,12 @@ def train(
     return _run(begun._replace(options=begun.options | now), folder, progress, is_new)
 
 
-def _choose(options: dict[str, Any]) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe, and every other option as it is for this recipe, this engine and this machine."""
-    recipe, engine = find_recipe(options["recipe"]), options["engine"]
-    architecture = choose_architecture(engine, options["architecture"])
-    find_engine(engine)  # what it is built on may be missing
-    rounds = _check_rounds(recipe, options["rounds"])
-    _check_devices(options["devices"])
-    decided = {"architecture": architecture, "rounds": rounds}
-    chosen = TrainingOptions(**{**options, **decided}).to_dict()
-    del chosen["recipe"]
-    return recipe.of(architecture), chosen
-
-
-def _check_rounds(recipe: Recipe, rounds: int | None) -> int:
-    """How many rounds are to be done; None is all of them."""
-    if rounds is None:
-        return len(recipe.rounds)
-    if not 1 <= rounds <= len(recipe.rounds):
-        raise TrainingError(
-            f"the recipe {recipe.name} has {len(recipe.rounds)} rounds, not {rounds}"
-        )
-    return rounds
-
-
-def _check_devices(devices: int) -> None:
-    if devices < 1:
-        raise TrainingError(f"devices is {devices}; at least one is needed")
-    if torch.cuda.is_available() and devices > torch.cuda.device_count():
-        raise TrainingError(
-            f"devices is {devices}, and this machine has {torch.cuda.device_count()} GPUs"
-        )
+def _what_fits(options: dict[str, Any], recipe: Recipe) -> tuple[str, ...]:
+    """A sentence on what of the initial weights fits the detector."""
+    if options["weights"] is None:
+        return ()
+    engine, path = find_engine(options["engine"]), Path(options["weights"])
+    return (f"of the initial weights fit: {engine.fit(recipe, options['architecture'], path)}",)
 
 
 def _write_first_records(records: Iterable[Record], folder: Path, recipe: Recipe) -> Split:
@@ -116,13 +91,19 @@ def _write_first_records(records: Iterable[Record], folder: Path, recipe: Recipe
         raise TrainingError(f"{path.parent} cannot be made: {error.strerror}") from error
     if not (folder / SETTINGS).exists():
         write_records(path, records)
-    return RecordFile(path).split(recipe.validation_fraction, recipe.max_validation_images)
+    return RecordFile(path).split(
+        recipe.validation_fraction, recipe.max_validation_images, recipe.min_validation_images
+    )
 
 
 def _run(settings: Settings, folder: Path, progress: Progress | None, is_new: bool) -> Path:
     """Does what is left of a run, here or in a process per device."""
     rounds, devices = settings.options["rounds"], settings.options["devices"]
-    total = sum(one.iterations for one in settings.recipe.rounds[:rounds])
+
+    def total() -> int:
+        recipe = Settings.load(folder / SETTINGS).recipe  # it may have been fitted into minutes
+        return sum(one.iterations for one in recipe.rounds[:rounds])
+
     listener = Listener(progress, total)
     try:
         if devices > 1 and World.current().world_size == 1:

@@ -68,3 +68,30 @@ def test_a_file_of_results_is_checked_before_the_work(promerge, tmp_path):
         assert result.exit_code == 1
         assert said in promerge.message(result)
     assert mine.read_text() == "mine"
+
+
+def test_the_ground_truth_is_chosen_and_images_that_were_not_done_are_said(
+    promerge, photos, dataset_name
+):
+    import fiftyone as fo
+
+    dataset = fo.Dataset.from_images_dir(str(photos), name=dataset_name)
+    dataset.persistent = True
+    box = {"label": "object", "bounding_box": [0.1, 0.1, 0.5, 0.5], "confidence": 0.5}
+    for number, sample in enumerate(dataset):
+        sample["boxes"] = fo.Detections(detections=[fo.Detection(**box)])
+        if number < 2:
+            sample["found"] = fo.Detections(detections=[fo.Detection(**box)])
+        sample.save()
+    evaluate = ["evaluate", dataset_name, "found", "--iou-type", "bbox"]
+    said = promerge.message(promerge(*evaluate))
+    assert "Ground truth: the field boxes" in said
+    assert "found was made for 2 of 5 images; the objects of the other 3 count as missed" in said
+    assert fo.load_dataset(dataset_name).load_evaluation_results("eval_found_bbox").metrics()[
+        "AR100"
+    ] == pytest.approx(0.4)
+    said = promerge.message(promerge(*evaluate, "--labelled-only"))
+    assert "found is judged on the images that it has labels of" in said and "100.0" in said
+    assert "—" in said
+    result = promerge("evaluate", dataset_name)
+    assert result.exit_code == 2 and "name a field to judge" in promerge.message(result)

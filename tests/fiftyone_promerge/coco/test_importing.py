@@ -74,6 +74,31 @@ def test_a_dataset_file_finds_images_by_name(make_dataset, results_file, add_ima
     assert dataset.values("masks.detections.coco_id") == [None, [10]]
 
 
+@pytest.mark.parametrize(
+    ("names", "first", "expected"),
+    [
+        ("ab", 0, [[10], [11]]),  # as the samples have them
+        ("ba", 0, [[11], [10]]),  # other ids for the same names: the names decide
+        ("bx", 0, [None, [10]]),
+        ("ab", 100, [[10], [11]]),
+        ("xy", 0, [[10], [11]]),  # no name is known: the ids decide
+    ],
+)
+def test_names_decide_where_a_file_numbers_the_images_otherwise(
+    make_dataset, results_file, add_image, names, first, expected
+):
+    from fiftyone_promerge import import_coco
+
+    dataset = make_dataset()
+    for number, name in enumerate("ab"):
+        add_image(dataset, f"{name}.png", coco_id=number)
+    size = {"width": WIDTH, "height": HEIGHT}
+    images = [{"id": i + first, "file_name": f"{n}.png"} | size for i, n in enumerate(names)]
+    labels = [{"id": 10 + i, "image_id": i + first, "bbox": [0, 0, 5, 5]} for i in range(2)]
+    import_coco(dataset, "boxes", results_file({"images": images, "annotations": labels}))
+    assert dataset.values("boxes.detections.coco_id") == expected
+
+
 def test_a_file_with_names_that_are_not_utf8_is_imported(make_dataset, tmp_path, add_image):
     from fiftyone_promerge import import_coco
     from promerge_core.runs.coco_json import write_json

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-import torch
 
 
 @pytest.fixture
@@ -13,20 +12,6 @@ def dataset(dataset):
     """Four of the photos."""
     dataset.delete_samples(dataset.values("id")[4:])
     return dataset
-
-
-@pytest.fixture
-def checkpoint(tiny_recipe, tmp_path):
-    """A detector with its initial weights, whose second image is brighter than it has seen."""
-    from fiftyone_promerge.training.checkpoints.checkpoint import Checkpoint, save_checkpoint
-    from fiftyone_promerge.training.engines.torchvision.model import MaskRCNN
-
-    torch.manual_seed(0)
-    model = MaskRCNN(tiny_recipe, tiny_recipe.rounds[0]).state_dict()
-    path = tmp_path / "initial.pt"
-    values = ("torchvision", "mask_rcnn", tiny_recipe.to_dict(), 0, {}, {}, {}, model)
-    save_checkpoint(path, Checkpoint(*values))
-    return path
 
 
 def test_a_broken_image_is_skipped_and_the_others_are_not(dataset, checkpoint, broken, one_thread):

@@ -11,6 +11,10 @@ import pytest
 from promerge_core.parameters import Config, parameter
 
 
+def names(config, *, main):
+    return [one.name for one in config.parameters() if one.is_main == main]
+
+
 @dataclasses.dataclass(frozen=True)
 class Options(Config):
     """Two main parameters and one for experts."""
@@ -36,21 +40,38 @@ def shown(form):
     return form.property("Title").to_json()["type"]["properties"]
 
 
-def test_main_parameters_come_first_and_others_when_asked_for(form):
+def ask(asked):
+    """Asks for the main parameters, and in a section for the others."""
+    asked.parameters(Options, names(Options, main=True))
+    with asked.section("more", "More"):
+        asked.parameters(Options, names(Options, main=False))
+
+
+def test_a_section_is_closed_where_all_is_as_usual(form):
     plain = form()
-    plain.main_parameters_first(Options)
-    assert list(shown(plain)) == ["width", "weights", "advanced"]
-    asked = form(advanced=True)
-    asked.main_parameters_first(Options)
-    assert list(shown(asked)) == ["width", "weights", "advanced", "depth"]
-    assert asked.values == {"width": 4, "weights": None, "advanced": True, "depth": 2}
+    ask(plain)
+    assert list(shown(plain)) == ["width", "weights", "more"]
+    assert list(shown(plain)["more"]["type"]["properties"]) == ["depth"]
+    assert shown(plain)["more"]["view"]["collapsible"]
+    assert not shown(plain)["more"]["view"]["default_expanded"]
+    assert plain.values == {"width": 4, "weights": None, "depth": 2}
 
 
-def test_a_given_parameter_for_experts_is_shown(form):
-    given = form(depth=5)
-    given.main_parameters_first(Options)
+@pytest.mark.parametrize("params", [{"depth": 5}, {"more": {"depth": 5}, "depth": 3}])
+def test_a_section_with_another_value_is_open(form, params):
+    given = form(**params)
+    ask(given)
     assert given.values["depth"] == 5
-    assert shown(given)["advanced"]["default"] is True
+    assert shown(given)["more"]["view"]["default_expanded"]
+
+
+def test_a_wrong_value_in_a_section_makes_the_form_invalid(form):
+    wrong = form(more={"depth": 0})
+    ask(wrong)
+    assert not wrong.valid
+    assert shown(wrong)["more"]["view"]["default_expanded"]
+    depth = shown(wrong)["more"]["type"]["properties"]["depth"]
+    assert depth["error_message"] == "Depth must be between 1 and 9; got 0"
 
 
 def test_other_defaults_and_other_values(form):

@@ -5,14 +5,18 @@ from __future__ import annotations
 from PIL import Image
 
 
-def test_selected_samples_alone_are_done_and_then_shown(app, photos):
+def test_selected_samples_alone_are_done_and_offered_but_not_shown(app, photos):
     chosen = photos.limit(2).values("id")
     invoked, result = app.run(
         "generate_masks", photos, {**app.QUICK, "view_target": "SELECTED_SAMPLES"}, selected=chosen
     )
     assert result["images"] == 2
     assert photos.exists("promerge").values("id") == chosen
-    assert "set_view" in [name.rpartition("/")[2] for name, _ in invoked]
+    assert "set_view" not in [name.rpartition("/")[2] for name, _ in invoked]
+    button = app.shown(invoked)["show"]["view"]
+    assert (button["label"], button["operator"]) == ("Show these images", "set_view")
+    (stage,) = button["params"]["view"]
+    assert stage["kwargs"][0] == ["sample_ids", chosen]
 
 
 def test_existing_field_asks_whether_to_overwrite(app, photos):

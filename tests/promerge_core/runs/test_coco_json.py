@@ -132,9 +132,9 @@ def test_the_file_behind_a_link_is_written(tmp_path):
 def test_a_draft_is_not_written_through(tmp_path, kind):
     (tmp_path / "precious").write_text("words")
     if kind == "link":
-        (tmp_path / "out.json.draft").symlink_to("precious")
+        (tmp_path / "out.json.promerge-draft").symlink_to("precious")
     else:
-        os.mkfifo(tmp_path / "out.json.draft")
+        os.mkfifo(tmp_path / "out.json.promerge-draft")
     write_json(tmp_path / "out.json", {}, [IMAGE], [ANNOTATION])
     assert (tmp_path / "precious").read_text() == "words"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "precious"]

@@ -67,8 +67,8 @@ for number, (kind, value) in enumerate(moments):
 
 MOMENTS = [
     *(("progress", call) for call in (1, 2, 4, 5)),
-    ("open", ".json.draft"),
-    ("os.rename", ".json.draft"),
+    ("open", ".json.promerge-draft"),
+    ("os.rename", ".json.promerge-draft"),
     ("os.remove", ".json.partial"),
 ]
 
@@ -95,6 +95,14 @@ def photos(tmp_path_factory, scene):
 @pytest.fixture(scope="module")
 def entries(photos):
     return find_images(photos)
+
+
+@pytest.fixture
+def broken(tmp_path_factory):
+    """The entries of a folder whose one image cannot be read."""
+    folder = tmp_path_factory.mktemp("broken")
+    (folder / "words.jpg").write_text("These are words.")
+    return find_images(folder)
 
 
 @pytest.fixture(scope="module")
@@ -329,7 +337,51 @@ def test_another_run_does_not_touch_an_earlier_ones_files(
         other.is_complete() or other.run()
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     other.discard()
-    assert names(tmp_path) == []
+    assert names(tmp_path) == sorted(path.name for path in before if path == output)
+
+
+def test_an_old_output_stays_until_the_new_one_is_complete(
+    generator, entries, tmp_path, undisturbed, broken
+):
+    output = tmp_path / "masks.json"
+    output.write_text("the old one")
+    run = start(generator, entries, output)
+    run.discard()
+    with pytest.raises(KeyboardInterrupt):
+        run.run(progress=stop_after(3))
+    assert output.read_text() == "the old one"
+    unreadable = start(generator, broken, output)
+    unreadable.discard()
+    with pytest.raises(RunError, match="none of the 1 images could be read"):
+        unreadable.run()
+    assert output.read_text() == "the old one"
+    again = start(generator, entries, output)
+    again.discard()
+    assert not again.is_complete()
+    again.run()
+    assert output.read_bytes() == undisturbed[0].read_bytes()
+    assert again.is_complete()
+    assert names(tmp_path) == ["masks.json"]
+
+
+@pytest.mark.parametrize("content", ["[1]\n", "my notes", '{"mine": 1}\n'])
+def test_what_stands_beside_the_output_and_is_not_ours_stays(
+    generator, entries, tmp_path, undisturbed, content
+):
+    output = tmp_path / "masks.json"
+    for end in (".partial", ".draft"):
+        output.with_name(output.name + end).write_text(content)
+    for step in (start(generator, entries, output).discard, start(generator, entries, output).run):
+        with pytest.raises(RunError, match=r"masks\.json\.partial .*choose another output"):
+            step()
+    shutil.copy(undisturbed[0], output)
+    with pytest.raises(RunError, match=r"masks\.json\.partial is no journal of a run"):
+        start(generator, entries, output).is_complete()
+    output.with_name("masks.json.partial").unlink()
+    output.unlink()
+    start(generator, entries, output).run()
+    assert output.with_name("masks.json.draft").read_text() == content
+    assert names(tmp_path) == ["masks.json", "masks.json.draft"]
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", "hello\n", '{"info": 3,\n', '{"images": []}'])

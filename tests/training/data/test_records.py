@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pickle
 import subprocess
@@ -172,3 +173,63 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, path.stat().s
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     grown, written = map(int, done.stdout.split())
     assert written > 90_000 and grown < written / 5, done.stderr
+
+
+GOOD = {"key": "k", "path": "/k.jpg", "size": [20, 30], "masks": [], "crowds": []}
+DAMAGES = {
+    "words": b"words",
+    "cut": b'{"key": "k", "pa',
+    "nothing": b"",
+    "a list": b"[]",
+    "a number": b"7",
+    "deep": b"[" * 100_000,
+    "no size": {"size": None},
+    "size of text": {"size": ["20", "30"]},
+    "size of fractions": {"size": [20.5, 30]},
+    "key of a number": {"key": 7},
+    "path of null": {"path": None},
+    "masks of text": {"masks": "masks"},
+    "a mask of three": {"masks": [["0", 1, 2]]},
+    "rle that overflows": {"masks": [["ooooooooooooooooo", 0.5]]},
+    "rle too short": {"masks": [["01", 0.5]]},
+    "rle of null": {"masks": [[None, 0.5]]},
+    "rle of a list": {"masks": [[{}, 0.5]]},
+    "score of text": {"masks": [["hT2", "1"]]},
+    "score nan": {"masks": [["hT2", float("nan")]]},
+    "score of infinity": {"crowds": [["hT2", float("inf")]]},
+    "huge size": {"size": [2**40, 2**40], "masks": [["hT2", 0.5]]},
+}
+
+READ = """
+import sys
+from pathlib import Path
+from fiftyone_promerge.training.data.records import RecordError, RecordFile
+for use in (lambda file: file[1], list):
+    try:
+        use(RecordFile(Path(sys.argv[1])))
+    except RecordError as error:
+        print(error)
+"""
+
+
+def test_the_record_that_is_damaged_below_is_whole_by_itself(tmp_path):
+    path = tmp_path / "records.jsonl"
+    write_records(path, some_records(1))
+    path.write_text(json.dumps(GOOD) + "\n")
+    assert RecordFile(path)[0] == Record("k", "/k.jpg", 20, 30, ())
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_record_is_one_sentence_and_no_crash(tmp_path, damage):
+    path = tmp_path / "records.jsonl"
+    write_records(path, some_records(3))
+    lines = path.read_bytes().splitlines(keepends=True)
+    wrong = damage if isinstance(damage, bytes) else json.dumps({**GOOD, **damage}).encode()
+    path.write_bytes(lines[0] + wrong + b"\n")
+    done = subprocess.run(
+        [sys.executable, "-c", READ, path], capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    messages = done.stdout.splitlines()
+    assert len(messages) == 2
+    assert all(one.startswith(f"{path} is damaged: ") and "train again" in one for one in messages)

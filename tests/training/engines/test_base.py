@@ -57,5 +57,6 @@ except TrainingError as error:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout == (
-        "the engine torchvision has no architecture 'cascade_mask_rcnn'; it has mask_rcnn\n"
+        "the engine torchvision has no architecture 'cascade_mask_rcnn'; it has mask_rcnn, "
+        "mask_rcnn_small, timm:<name>\n"
     ), done.stderr

@@ -6,10 +6,9 @@ import dataclasses
 import json
 
 import pytest
-import torch
 
 from fiftyone_promerge.training import TrainingError, TrainingOptions
-from fiftyone_promerge.training.run.settings import DINO_URL, Settings, find_weights
+from fiftyone_promerge.training.run.settings import Settings
 
 
 @pytest.fixture
@@ -80,20 +79,3 @@ def test_a_run_keeps_the_numbers_it_was_begun_with(settings, tmp_path):
     newer = settings._replace(recipe=dataclasses.replace(settings.recipe, gamma=0.5))
     assert newer.save(tmp_path / "run.json") == settings
     assert Settings.load(tmp_path / "run.json") == settings
-
-
-def test_initial_weights_are_a_file_or_random_or_dinos(tmp_path, monkeypatch):
-    assert find_weights("random") is None
-    (tmp_path / "w.pth").write_bytes(b"")
-    monkeypatch.chdir(tmp_path)
-    assert find_weights("w.pth") == str(tmp_path / "w.pth")
-    with pytest.raises(TrainingError, match="there is no weights file at none"):
-        find_weights("none")
-
-
-def test_dinos_weights_that_are_there_are_not_downloaded(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    path = tmp_path / "hub" / "checkpoints" / DINO_URL.rpartition("/")[2]
-    path.parent.mkdir(parents=True)
-    torch.save({}, path)
-    assert find_weights(None) == str(path)

@@ -104,6 +104,8 @@ def test_an_image_that_cannot_be_read_is_passed_over(run, records, tmp_path, cap
         ({"engine": "tensorflow"}, TrainingError, "no engine 'tensorflow'; there are torchvision"),
         ({"recipe": "none"}, RecipeError, "no recipe 'none'"),
         ({"architecture": "yolo"}, TrainingError, "no architecture 'yolo'; it has mask_rcnn"),
+        ({"architecture": "timm:resnet19"}, TrainingError, "no model 'resnet19'; did you mean"),
+        ({"architecture": "timm:vit_tiny_patch16_224"}, TrainingError, "no features of strides"),
         ({"rounds": 0}, TrainingError, "has 2 rounds, not 0"),
         ({"rounds": 3}, TrainingError, "has 2 rounds, not 3"),
         ({"devices": 0}, TrainingError, "at least one is needed"),

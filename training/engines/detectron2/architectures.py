@@ -1,8 +1,10 @@
-"""The architectures of the engine `detectron2`, one entry each; detectron2 is not imported."""
+"""What the engine `detectron2` can train; detectron2 is not imported."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from fiftyone_promerge.training.recipes import Recipe
 
 
 class Architecture(NamedTuple):
@@ -32,3 +34,17 @@ ARCHITECTURES = {
     ),
 }
 """Every architecture by its name in the registry, in checkpoints and in settings."""
+
+NORMS = {"group": "GN", "frozen": "FrozenBN"}
+"""detectron2's names of the norms of a recipe that are not by the batch."""
+
+_LEVELS = 5
+_FOLLOWED = {"optimizer": "sgd", "decay": "steps", "average": None}
+
+
+def unsupported(recipe: Recipe) -> list[str]:
+    """The numbers of a recipe that the engine would ignore, each as its name and value."""
+    found = {name: getattr(recipe, name) for name in _FOLLOWED}
+    others = [f"{name} {found[name]}" for name in found if found[name] != _FOLLOWED[name]]
+    levels = len(recipe.anchor_sizes)
+    return others + [f"{levels} anchor_sizes instead of {_LEVELS}"] * (levels != _LEVELS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,9 +17,11 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
     save_checkpoint,
 )
 from fiftyone_promerge.training.data.samples import RecordImages, Sample, Steps, TrainingSamples
-from fiftyone_promerge.training.engines.base import Detector, Job, World
+from fiftyone_promerge.training.engines.base import Detector, Job, TrainingError, World
+from fiftyone_promerge.training.engines.pictures import show_validation
 from fiftyone_promerge.training.engines.validations import Validations
 from fiftyone_promerge.training.recipes import Recipe
+from fiftyone_promerge.training.recipes.budget import Pace
 from fiftyone_promerge.training.registry import ENGINES
 from fiftyone_promerge.training.validation import precision_of_parts
 from promerge_core import MissingExtraError
@@ -37,6 +40,7 @@ from detectron2.structures import BitMasks, Boxes, Instances
 from detectron2.utils import comm
 from detectron2.utils.events import get_event_storage
 
+from .architectures import unsupported
 from .detector import Detectron2Detector
 from .hooks import (
     Checkpointer,
@@ -50,11 +54,59 @@ from .hooks import (
 from .models import model_config
 from .processes import join
 from .solver import learning_rates, make_optimizer
-from .weights import load_backbone
+from .weights import load_weights
 
 # Iterations; detectron2's defaults.
 _WRITE_EVERY = 20
 _PRECISE_BN_STEPS = 200
+
+
+def check(recipe: Recipe, architecture: str) -> None:
+    """Makes sure that it can train so; see `EngineModule.check`.
+
+    Args:
+        recipe: the numbers.
+        architecture: a name that the engine's entry admits.
+
+    Raises:
+        TrainingError: it cannot follow the recipe.
+    """
+    others = unsupported(recipe)
+    if others:
+        raise TrainingError(
+            f"the engine detectron2 cannot follow the recipe {recipe.name}, which has "
+            f"{', '.join(others)}; use the engine torchvision"
+        )
+
+
+def fit(recipe: Recipe, architecture: str, weights: Path) -> str:
+    """Says what of a file a training would begin with; see `EngineModule.fit`.
+
+    Args:
+        recipe: the numbers.
+        architecture: a name that the engine's entry admits.
+        weights: the file.
+
+    Returns:
+        how much of each part of the detector is in it, and what in it has no place.
+    """
+    with torch.random.fork_rng():
+        model = instantiate(model_config(architecture, recipe, recipe.rounds[0]))
+    return load_weights(model, weights)
+
+
+def measure(job: Job) -> Pace:
+    """Cannot be done; see `EngineModule.measure`.
+
+    Args:
+        job: the round.
+
+    Raises:
+        TrainingError: always.
+    """
+    raise TrainingError(
+        "the engine detectron2 cannot time itself; give iterations instead of minutes"
+    )
 
 
 def train(job: Job) -> None:
@@ -115,7 +167,7 @@ def _initial_model(job: Job, world: World) -> GeneralizedRCNN:
     if job.detector is not None:
         load_state(model, read_checkpoint(job.detector).model, str(job.detector))
     elif job.weights is not None:
-        load_backbone(model.backbone.bottom_up, job.weights)
+        load_weights(model, job.weights)
     return model
 
 
@@ -205,6 +257,7 @@ def _validate(
     if validations.add(get_event_storage().iter + 1, metrics["AP"]):
         save_checkpoint(job.best, _checkpoint(job, model, metrics))
     validations.write()
+    show_validation(job, parts, get_event_storage().iter + 1, metrics)
     return metrics
 
 

@@ -21,22 +21,23 @@ from fiftyone_promerge.training.engines.droploss import droploss_weights
 from fiftyone_promerge.training.recipes import Recipe, Round
 from promerge_core.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 
-from .architectures import ARCHITECTURES
+from .architectures import ARCHITECTURES, NORMS
 
 
 def model_config(
-    architecture: str, recipe: Recipe, schedule: Round, norm: str = "BN"
+    architecture: str, recipe: Recipe, schedule: Round, batch_norm: str = "BN"
 ) -> DictConfig:
     """The LazyConfig of a detector, to be changed or instantiated (CutLER, section 4).
 
     detectron2's own ResNet-50 FPN with one class, RGB input, torchvision's ResNet (its stride in
-    the 3 x 3 convolution, as DINO trained it), every layer trained and normalised by the batch.
+    the 3 x 3 convolution, as DINO trained it), every layer trained.
 
     Args:
         architecture: a name of `ARCHITECTURES`.
         recipe: the numbers of all rounds.
         schedule: those of one round.
-        norm: of the backbone and the FPN: `BN` on one device, `SyncBN` on several.
+        batch_norm: that of the backbone and the FPN, if the recipe's norm is that: `BN` on one
+            device, `SyncBN` on several.
 
     Returns:
         the configuration; `detectron2.config.instantiate` makes the model of it.
@@ -47,11 +48,13 @@ def model_config(
     model.input_format = "RGB"
     model.pixel_mean = [255 * mean for mean in IMAGENET_MEAN]
     model.pixel_std = [255 * std for std in IMAGENET_STD]
+    norm = batch_norm if recipe.norm == "batch" else NORMS[recipe.norm]
     model.backbone.norm = norm
     model.backbone.bottom_up.stem.norm = norm
     model.backbone.bottom_up.stages.norm = norm
     model.backbone.bottom_up.stages.stride_in_1x1 = False
     network = model.proposal_generator
+    network.anchor_generator.sizes = [[side] for side in recipe.anchor_sizes]
     network.nms_thresh = schedule.rpn_nms
     network.pre_nms_topk = recipe.rpn_pre_nms
     network.post_nms_topk = (schedule.rpn_train_proposals, recipe.rpn_test_proposals)

@@ -10,12 +10,24 @@ from torch import nn
 from fiftyone_promerge.training.checkpoints.checkpoint import (
     Checkpoint,
     CheckpointError,
-    load_state,
+)
+from fiftyone_promerge.training.checkpoints.initial_weights import (
+    is_classifier,
+    load_fitting,
+    read_initial_weights,
 )
 from fiftyone_promerge.training.checkpoints.restricted_pickle import read_weights
 from fiftyone_promerge.training.recipes import RECIPES
 
 from .architectures import ARCHITECTURES
+
+PARTS = {
+    "backbone": "backbone.bottom_up.",
+    "FPN": "backbone.fpn_",
+    "RPN": "proposal_generator.",
+    "heads": "roi_heads.",
+}
+"""A detector's parts, and how the names of their parameters begin."""
 
 # Buffers that older versions of detectron2 saved and today's compute.
 _COMPUTED = re.compile(r"pixel_(mean|std)|proposal_generator\.anchor_generator\.cell_anchors\.\d+")
@@ -52,24 +64,30 @@ def import_checkpoint(path: str | Path) -> Checkpoint:
     )
 
 
-def load_backbone(resnet: nn.Module, path: str | Path) -> None:
-    """Loads DINO's ResNet-50 into a detector's `backbone.bottom_up`.
+def load_weights(model: nn.Module, path: Path) -> str:
+    """Loads what fits a detector from a file with a backbone or with a whole detector.
 
     Args:
-        resnet: detectron2's ResNet.
-        path: a `.pth` or `.pkl` file in the naming of torchvision (`layer1.0.conv1.weight`), as
-            DINO published it, or of detectron2 (`res2.0.conv1.weight`), as CutLER did; a
-            classifier in it is left out.
+        model: the detector.
+        path: a ResNet-50 in the naming of torchvision (`layer1.0.conv1.weight`), as DINO published
+            it, or of detectron2 (`res2.0.conv1.weight`), as CutLER did; or a detector that this
+            engine trained, or detectron2.
+
+    Returns:
+        how much of each part was loaded, and what was not.
 
     Raises:
-        CheckpointError: the file cannot be read, or is no ResNet-50.
+        PromergeError: the file cannot be read, its backbone is another one, or nothing fits.
     """
-    state = {_backbone_name(name): value for name, value in read_weights(path).items()}
-    expected = resnet.state_dict()
-    # Converted files lack the numbers of batches seen, which momentum statistics do not use.
-    counters = {name: value for name, value in expected.items() if name.endswith("_tracked")}
-    state = {name: value for name, value in state.items() if "fc" not in name.split(".")}
-    load_state(resnet, counters | state, f"the initial weights {path}")
+    found = {
+        name: one for name, one in read_initial_weights(path).items() if not _COMPUTED.match(name)
+    }
+    if not any(name.startswith(tuple(PARTS.values())) for name in found):
+        named = {_backbone_name(name): one for name, one in found.items()}
+        found = {
+            PARTS["backbone"] + name: one for name, one in named.items() if not is_classifier(name)
+        }
+    return load_fitting(model, found, PARTS, path)
 
 
 def _backbone_name(name: str) -> str:

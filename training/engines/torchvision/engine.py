@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -16,8 +17,9 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
     load_state,
     save_checkpoint,
 )
-from fiftyone_promerge.training.engines.base import Detector, Job, World
+from fiftyone_promerge.training.engines.base import Detector, Job, TrainingError, World
 from fiftyone_promerge.training.recipes import Recipe
+from fiftyone_promerge.training.recipes.budget import Pace
 from fiftyone_promerge.training.registry import ENGINES
 from promerge_core import MissingExtraError
 
@@ -29,14 +31,56 @@ except ImportError as error:
         f"training needs PyTorch Lightning: {ENGINES['torchvision'].install}"
     ) from error
 
+from .architectures import find_architecture
+from .backbones.resnets import MOST_LEVELS
+from .backbones.timm_nets import check_timm_net
 from .detector import TorchvisionDetector
 from .lightning_module import DetectorModule, latest_metrics
-from .model import BUILDERS
+from .model import MaskRCNN
+from .pace import TRIAL_IMAGES, Timer, trial_of
+from .precision import find_precision
+from .weights import load_weights
 
 _LAST = "last.ckpt"
 
 # It advertises, and says that there is no TPU.
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+
+
+def check(recipe: Recipe, architecture: str) -> None:
+    """Makes sure that it can train so; see `EngineModule.check`.
+
+    Args:
+        recipe: the numbers.
+        architecture: a name that the engine's entry admits.
+
+    Raises:
+        TrainingError: timm has no such ConvNet, or an FPN cannot use it, or has not so many levels.
+    """
+    if not 1 <= len(recipe.anchor_sizes) <= MOST_LEVELS:
+        raise TrainingError(
+            f"the recipe {recipe.name} has {len(recipe.anchor_sizes)} sizes of anchors; an FPN has "
+            f"from 1 to {MOST_LEVELS} levels"
+        )
+    sizes = find_architecture(architecture)
+    if sizes.by_timm:
+        check_timm_net(sizes.backbone)
+
+
+def fit(recipe: Recipe, architecture: str, weights: Path) -> str:
+    """Says what of a file a training would begin with; see `EngineModule.fit`.
+
+    Args:
+        recipe: the numbers.
+        architecture: a name that the engine's entry admits.
+        weights: the file.
+
+    Returns:
+        how much of each part of the detector is in it, and what in it has no place.
+    """
+    with torch.random.fork_rng():
+        model = MaskRCNN(recipe, recipe.rounds[0], architecture)
+    return load_weights(model, weights)
 
 
 def train(job: Job) -> None:
@@ -49,52 +93,77 @@ def train(job: Job) -> None:
     module = DetectorModule(job, world)
     trainer = make_trainer(job, world)
     last = job.folder / _LAST
-    with warnings.catch_warnings():
-        # Our loader begins at the step that the checkpoint was written at.
-        warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
-        # Lightning's own use of torch, which no one who trains can change.
-        warnings.filterwarnings("ignore", ".*LeafSpec.*")
-        trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
+    _fit(trainer, module, last if last.exists() else None)
     if world.rank == 0:
         save_checkpoint(job.output, module.checkpoint())
         last.unlink(missing_ok=True)
 
 
-def make_trainer(job: Job, world: World) -> pl.Trainer:
+def _fit(trainer: pl.Trainer, module: DetectorModule, last: Path | None) -> None:
+    with warnings.catch_warnings():
+        # Our loader begins at the step that the checkpoint was written at.
+        warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
+        # Lightning's own use of torch, which no one who trains can change.
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")
+        trainer.fit(module, ckpt_path=last, weights_only=True)
+
+
+def measure(job: Job) -> Pace:
+    """Times a few steps and predictions of a round; see `EngineModule.measure`.
+
+    Args:
+        job: the round.
+
+    Returns:
+        the pace of this machine, that of rank 0 in every process.
+    """
+    world, timer = World.current(), Timer()
+    with tempfile.TemporaryDirectory(dir=job.folder) as folder:
+        trial = trial_of(job, Path(folder))
+        options: dict[str, Any] = {"callbacks": [timer], "logger": False}
+        trainer = make_trainer(trial, world, limit_val_batches=TRIAL_IMAGES, **options)
+        _fit(trainer, DetectorModule(trial, world), None)
+    pace: Pace = trainer.strategy.broadcast(timer.pace(world.world_size))
+    return pace
+
+
+def make_trainer(job: Job, world: World, **changes: Any) -> pl.Trainer:
     """Lightning's trainer, which reports each step of a job, stops and keeps checkpoints.
 
     Args:
         job: the round.
         world: the processes that train together.
+        **changes: other arguments of the trainer than ours.
 
     Returns:
         the trainer, which has still to be given the `DetectorModule`.
     """
     iterations = job.schedule.iterations
     on_cuda = torch.cuda.is_available()
-    return pl.Trainer(
-        accelerator="cuda" if on_cuda else "cpu",
-        devices=world.local_world_size,
-        num_nodes=world.world_size // world.local_world_size,
-        strategy="ddp" if world.world_size > 1 else "auto",
-        precision="16-mixed" if on_cuda else "32-true",
-        sync_batchnorm=on_cuda and world.world_size > 1,
-        use_distributed_sampler=False,
-        max_epochs=-1,
-        max_steps=iterations,
-        check_val_every_n_epoch=None,
-        val_check_interval=max(iterations // job.recipe.validations, 1),
-        num_sanity_val_steps=0,
-        log_every_n_steps=max(min(iterations // 100, 50), 1),
-        logger=[
+    defaults: dict[str, Any] = {
+        "accelerator": "cuda" if on_cuda else "cpu",
+        "devices": world.local_world_size,
+        "num_nodes": world.world_size // world.local_world_size,
+        "strategy": "ddp" if world.world_size > 1 else "auto",
+        "precision": find_precision(job.precision, job.recipe),
+        "sync_batchnorm": on_cuda and world.world_size > 1,
+        "use_distributed_sampler": False,
+        "max_epochs": -1,
+        "max_steps": iterations,
+        "check_val_every_n_epoch": None,
+        "val_check_interval": math.ceil(iterations / job.recipe.validations),
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": max(min(iterations // 100, 50), 1),
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    if "logger" not in changes:
+        changes["logger"] = [
             CSVLogger(job.folder, name="csv", flush_logs_every_n_steps=1),
             TensorBoardLogger(job.folder, name="tensorboard"),
-        ],
-        callbacks=[_Progress(job)],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+        ]
+    return pl.Trainer(**{**defaults, "callbacks": [_Progress(job)], **changes})
 
 
 class _Progress(pl.Callback):
@@ -102,19 +171,34 @@ class _Progress(pl.Callback):
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._validated = False
         self._every = math.ceil(job.schedule.iterations / job.recipe.checkpoints)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+    def on_validation_end(self, *args: Any) -> None:
+        """See `lightning.pytorch.Callback`."""
+        self._validated = True
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any
+    ) -> None:
         """See `lightning.pytorch.Callback`."""
         done, job = trainer.global_step, self._job
+        plan = cast(DetectorModule, pl_module).plan
         if trainer.is_global_zero:
             job.report(done, latest_metrics(trainer))
         asked = trainer.is_global_zero and job.stop()
         stopping = trainer.strategy.reduce_boolean_decision(asked, all=False)
-        if stopping or done % self._every == 0:
+        before = plan.iterations
+        if self._validated and not stopping:
+            self._validated = False
+            plan.load(trainer.strategy.broadcast(plan.revised(done)))
+            trainer.fit_loop.epoch_loop.max_steps = plan.iterations
+        if stopping or done % self._every == 0 or plan.iterations != before:
             _save(trainer, job.folder / _LAST)
         if stopping:
             raise job.stopped(done)
+        if done >= plan.iterations:
+            trainer.should_stop = True  # after one more validation
 
 
 def _save(trainer: pl.Trainer, path: Path) -> None:
@@ -138,6 +222,6 @@ def load(checkpoint: Checkpoint, device: torch.device) -> Detector:
     """
     checkpoint.check_architecture()
     recipe = Recipe.from_dict(checkpoint.recipe)
-    model = BUILDERS[checkpoint.architecture](recipe, recipe.rounds[checkpoint.round])
+    model = MaskRCNN(recipe, recipe.rounds[checkpoint.round], checkpoint.architecture)
     load_state(model, checkpoint.model, "the checkpoint")
     return TorchvisionDetector(model.to(device).eval(), device)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -23,14 +22,17 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
 )
 from fiftyone_promerge.training.data.samples import RecordImages, Sample, Steps, TrainingSamples
 from fiftyone_promerge.training.engines.base import Job, World
+from fiftyone_promerge.training.engines.pictures import show_validation
 from fiftyone_promerge.training.engines.validations import Validations
 from fiftyone_promerge.training.validation import precision_of_parts
 from promerge_core import Mask
-from promerge_core.backbones.weights import read_state_dict
 
 from .detector import TorchvisionDetector
-from .model import BUILDERS, MaskRCNN
+from .model import MaskRCNN
+from .optimizers import averaged, make_optimizer, relative_rate
+from .plan import Plan
 from .sync_norm import CPUSyncBatchNorm
+from .weights import load_weights
 
 
 class DetectorModule(pl.LightningModule):
@@ -50,21 +52,35 @@ class DetectorModule(pl.LightningModule):
         self._job = job
         self._world = world
         self._found: dict[int, list[Mask]] = {}
+        self.plan = Plan(job.schedule.iterations, job.pace)
         with torch.random.fork_rng():
             torch.manual_seed(job.recipe.seed)
-            self.model = BUILDERS[job.architecture](job.recipe, job.schedule, _norm(world))
+            self.model = MaskRCNN(job.recipe, job.schedule, job.architecture, _norm(world))
         if job.detector is not None:
             load_state(self.model, read_checkpoint(job.detector).model, str(job.detector))
         elif job.weights is not None:
-            load_resnet(self.model, job.weights)
+            load_weights(self.model, job.weights)
+        decay = job.recipe.average
+        self.average = None if decay is None else averaged(self.model, decay)
 
     def train_dataloader(self) -> DataLoader:
         """The samples of the steps that are still to be done."""
         return make_loader(self._job, self._world, self.trainer.global_step)
 
     def on_train_start(self) -> None:
-        """Reads the validations before the checkpoint that training continues from."""
+        """Reads the validations before the checkpoint to continue from, and starts the clock."""
         self._validations = Validations(self._job, self.trainer.global_step)
+        self.trainer.fit_loop.epoch_loop.max_steps = self.plan.iterations
+        self.plan.begin(self.trainer.global_step)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the plan: a run that continues has the same number of iterations."""
+        checkpoint["plan"] = self.plan.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the plan of the run that is continued."""
+        if "plan" in checkpoint:
+            self.plan.load(checkpoint["plan"])
 
     def val_dataloader(self) -> DataLoader:
         """The validation images that are this process's share."""
@@ -77,35 +93,29 @@ class DetectorModule(pl.LightningModule):
         return DataLoader(images, num_workers=self._job.num_workers, collate_fn=list)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """SGD, without weight decay for norms, and a warm-up before the recipe's milestones."""
-        recipe = self._job.recipe
-        groups: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
-        for module in self.model.modules():
-            is_norm = isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
-            groups[is_norm].extend(module.parameters(recurse=False))
-        parameters: list[dict[str, Any]] = [
-            {"params": groups[0]},
-            {"params": groups[1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.SGD(
-            parameters,
-            lr=self._job.schedule.learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
+        """The recipe's optimizer, its warm-up and its decay."""
+        recipe, schedule = self._job.recipe, self._job.schedule
+        optimizer = make_optimizer(self.model, recipe, schedule)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: relative_rate(step, self.plan.iterations, recipe, schedule)
         )
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def _rate(self, step: int) -> float:
-        """The learning rate of a step relative to the full one."""
-        recipe = self._job.recipe
-        done = min(step / max(recipe.warmup_iterations, 1), 1)
-        warmup = recipe.warmup_factor + (1 - recipe.warmup_factor) * done
-        passed = sum(milestone <= step for milestone in self._job.schedule.milestones)
-        return float(warmup * recipe.gamma**passed)
+    def optimizer_step(self, *args: Any, **options: Any) -> None:
+        """See `LightningModule.optimizer_step`; the moving average follows each step."""
+        super().optimizer_step(*args, **options)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+
+    @property
+    def kept(self) -> MaskRCNN:
+        """The detector that is validated and kept: the moving average, if the recipe has one."""
+        if self.average is None:
+            return self.model
+        return cast(MaskRCNN, self.average.module)
 
     def configure_gradient_clipping(
         self,
@@ -136,10 +146,11 @@ class DetectorModule(pl.LightningModule):
 
     def validation_step(self, batch: list[tuple[int, np.ndarray | None]], batch_idx: int) -> None:
         """See `LightningModule.validation_step`; keeps what is found in images that can be read."""
-        detector = TorchvisionDetector(self.model, self.device)
-        for position, pixels in batch:
-            if pixels is not None:
-                self._found[position] = detector.predict([pixels])[0]
+        detector = TorchvisionDetector(self.kept, self.device)
+        with torch.autocast(self.device.type, enabled=False):  # as whoever uses it predicts
+            for position, pixels in batch:
+                if pixels is not None:
+                    self._found[position] = detector.predict([pixels])[0]
 
     def on_validation_epoch_end(self) -> None:
         """Gathers what all processes found, measures AP, and keeps the best detector."""
@@ -153,6 +164,7 @@ class DetectorModule(pl.LightningModule):
         is_best = self._validations.add(self.trainer.global_step, metrics["AP"])
         if self.trainer.is_global_zero:
             self._validations.write()
+            show_validation(self._job, parts, self.trainer.global_step, metrics)
             if is_best:
                 save_checkpoint(self._job.best, self.checkpoint(metrics))
         if self._validations.is_enough:
@@ -169,7 +181,7 @@ class DetectorModule(pl.LightningModule):
             source=job.source,
             versions=library_versions("torchvision", "lightning"),
             metrics={**latest_metrics(self.trainer), **(metrics or {})},
-            model=self.model.state_dict(),
+            model=self.kept.state_dict(),
         )
 
 
@@ -205,19 +217,3 @@ def make_loader(job: Job, world: World, first: int = 0) -> DataLoader:
 def latest_metrics(trainer: pl.Trainer) -> dict[str, float]:
     """The losses and the AP that were measured last, by name."""
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
-
-
-def load_resnet(model: MaskRCNN, path: Path) -> None:
-    """Loads a ResNet-50 in torchvision's or DINO's naming into a detector's backbone.
-
-    Args:
-        model: the detector.
-        path: a `.pth` or `.safetensors` file; a classifier in it is left out.
-
-    Raises:
-        BackboneError: the file cannot be read.
-        CheckpointError: it is no ResNet-50.
-    """
-    state = read_state_dict(path)
-    body = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
-    load_state(model.backbone.body, body, str(path))

@@ -1,13 +1,9 @@
-"""Mask R-CNN with a ResNet-50 FPN, class-agnostic, of torchvision's parts and CutLER's numbers."""
+"""Mask R-CNN, class-agnostic, of torchvision's parts and a recipe's numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import nn
-from torchvision.models import resnet50
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
@@ -18,11 +14,14 @@ from torchvision.ops import MultiScaleRoIAlign
 from fiftyone_promerge.training.recipes import Recipe, Round
 from promerge_core.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 
+from .architectures import Architecture, find_architecture
+from .backbones.norms import Norm, find_norm, group_norm
+from .backbones.resnets import resnet_fpn
+from .backbones.timm_nets import TimmFPN
 from .parts import Heads, ProposalHead, ProposalNetwork, Transform
 from .sampling import SeededSampler
 
 # Numbers that no recipe has are torchvision's defaults, which are those of the papers.
-_FPN_CHANNELS = 256  # Lin et al. 2017
 _CLASSES = 2  # background and object
 _RPN_SAMPLES = (256, 0.5)  # anchors sampled per image, and the share of positive ones (Ren 2015)
 _POSITIVE_PROPOSALS = 0.25  # share of the proposals sampled for the heads (Girshick 2015)
@@ -38,23 +37,29 @@ class MaskRCNN(GeneralizedRCNN):
     Args:
         recipe: the numbers.
         schedule: those of the round.
-        norm: makes the layer that normalises so many channels, in the ResNet and the FPN.
+        architecture: its name in the registry.
+        batch_norm: the batch norm of the backbone and the FPN, if the recipe's norm is that.
+
+    Raises:
+        TrainingError: timm has no such backbone.
     """
 
     def __init__(
         self,
         recipe: Recipe,
         schedule: Round,
-        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+        architecture: str = "mask_rcnn",
+        batch_norm: Norm = nn.BatchNorm2d,
     ) -> None:
         self.samplers = (
             SeededSampler(*_RPN_SAMPLES, recipe.seed),
             SeededSampler(recipe.proposals_per_image, _POSITIVE_PROPOSALS, recipe.seed),
         )
+        sizes = find_architecture(architecture)
         super().__init__(
-            _backbone(norm),
-            _proposal_network(recipe, schedule, self.samplers[0]),
-            _heads(recipe, schedule, self.samplers[1]),
+            _backbone(sizes, len(recipe.anchor_sizes), find_norm(recipe.norm, batch_norm)),
+            _proposal_network(sizes, recipe, schedule, self.samplers[0]),
+            _heads(sizes, recipe, schedule, self.samplers[1]),
             Transform(
                 recipe.test_short_side,
                 recipe.long_side,
@@ -70,26 +75,21 @@ class MaskRCNN(GeneralizedRCNN):
             sampler.numbers = numbers
 
 
-def _backbone(norm: Callable[[int], nn.Module]) -> BackboneWithFPN:
-    layers = {f"layer{number}": str(number - 1) for number in range(1, 5)}
-    return BackboneWithFPN(
-        resnet50(weights=None, norm_layer=norm),
-        layers,
-        [256, 512, 1024, 2048],
-        _FPN_CHANNELS,
-        norm_layer=norm,
-    )
+def _backbone(sizes: Architecture, levels: int, norm: Norm) -> nn.Module:
+    make = TimmFPN if sizes.by_timm else resnet_fpn
+    return make(sizes.backbone, sizes.fpn_channels, levels, norm)
 
 
 def _proposal_network(
-    recipe: Recipe, schedule: Round, sampler: SeededSampler
+    sizes: Architecture, recipe: Recipe, schedule: Round, sampler: SeededSampler
 ) -> RegionProposalNetwork:
+    levels = recipe.anchor_sizes
     anchors = AnchorGenerator(
-        ((32,), (64,), (128,), (256,), (512,)), aspect_ratios=((0.5, 1.0, 2.0),) * 5
+        tuple((side,) for side in levels), aspect_ratios=((0.5, 1.0, 2.0),) * len(levels)
     )
     network = ProposalNetwork(
         anchors,
-        ProposalHead(_FPN_CHANNELS, anchors.num_anchors_per_location()[0]),
+        ProposalHead(sizes.fpn_channels, anchors.num_anchors_per_location()[0]),
         fg_iou_thresh=0.7,
         bg_iou_thresh=0.3,
         batch_size_per_image=_RPN_SAMPLES[0],
@@ -105,12 +105,15 @@ def _proposal_network(
     return network
 
 
-def _heads(recipe: Recipe, schedule: Round, sampler: SeededSampler) -> RoIHeads:
-    levels = ["0", "1", "2", "3"]
+def _heads(
+    sizes: Architecture, recipe: Recipe, schedule: Round, sampler: SeededSampler
+) -> RoIHeads:
+    levels = [str(level) for level in range(min(len(recipe.anchor_sizes), 4))]
+    mask_norm = group_norm if recipe.norm == "group" else None
     heads = Heads(
         MultiScaleRoIAlign(levels, output_size=7, sampling_ratio=2),
-        TwoMLPHead(_FPN_CHANNELS * 7**2, 1024),
-        FastRCNNPredictor(1024, _CLASSES),
+        TwoMLPHead(sizes.fpn_channels * 7**2, sizes.box_channels),
+        FastRCNNPredictor(sizes.box_channels, _CLASSES),
         0.5,  # IoU with a target from which on a proposal is positive
         0.5,  # and below which it is negative
         recipe.proposals_per_image,
@@ -120,13 +123,9 @@ def _heads(recipe: Recipe, schedule: Round, sampler: SeededSampler) -> RoIHeads:
         0.5,  # IoU of two detections from which on the worse is dropped
         100,  # detections per image
         MultiScaleRoIAlign(levels, output_size=14, sampling_ratio=2),
-        MaskRCNNHeads(_FPN_CHANNELS, (256,) * 4, dilation=1),
-        MaskRCNNPredictor(256, 256, _CLASSES),
+        MaskRCNNHeads(sizes.fpn_channels, sizes.mask_channels, dilation=1, norm_layer=mask_norm),
+        MaskRCNNPredictor(sizes.mask_channels[-1], sizes.mask_channels[-1], _CLASSES),
         droploss_iou=schedule.droploss_iou,
     )
     heads.fg_bg_sampler = sampler
     return heads
-
-
-BUILDERS: dict[str, Callable[..., MaskRCNN]] = {"mask_rcnn": MaskRCNN}
-"""What builds each architecture, by its name in the registry: (recipe, round, norm) -> model."""

@@ -140,7 +140,7 @@ class Heads(RoIHeads):
             self.mask_head(self.mask_roi_pool(features, boxes, image_shapes))
         )
         loss = maskrcnn_loss(
-            logits,
+            _single(logits),
             boxes,
             [target["masks"] for target in targets],
             [target["labels"] for target in targets],

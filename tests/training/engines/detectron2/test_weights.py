@@ -19,7 +19,7 @@ pytest.importorskip(
 from fiftyone_promerge.training.checkpoints.checkpoint import CheckpointError
 from fiftyone_promerge.training.engines.detectron2.architectures import ARCHITECTURES
 from fiftyone_promerge.training.engines.detectron2.engine import load
-from fiftyone_promerge.training.engines.detectron2.weights import import_checkpoint, load_backbone
+from fiftyone_promerge.training.engines.detectron2.weights import import_checkpoint, load_weights
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -101,7 +101,7 @@ def test_dino_resnet_50_gives_the_features_of_torchvisions(tmp_path, form, build
             state = {"state_dict": {f"module.backbone.{name}": v for name, v in state.items()}}
         torch.save(state, path)
     model = build("mask_rcnn")
-    load_backbone(model.backbone.bottom_up, path)
+    load_weights(model, path)
     image = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
         found = model.backbone.bottom_up.eval()(image)
@@ -126,5 +126,5 @@ def detectron2_name(name):
 def test_initial_weights_of_another_network_are_refused(tmp_path, build):
     path = tmp_path / "resnet18.pth"
     torch.save(torchvision.models.resnet18().state_dict(), path)
-    with pytest.raises(CheckpointError, match=r"initial weights .*resnet18.* another architecture"):
-        load_backbone(build("mask_rcnn").backbone.bottom_up, path)
+    with pytest.raises(CheckpointError, match=r"resnet18\.pth is of another architecture"):
+        load_weights(build("mask_rcnn"), path)

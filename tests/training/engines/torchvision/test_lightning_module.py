@@ -1,4 +1,4 @@
-"""What Lightning drives: initial weights, the optimizer, and the shares of the processes."""
+"""What Lightning drives: the optimizer, and the shares of the processes."""
 
 from __future__ import annotations
 
@@ -7,55 +7,13 @@ import dataclasses
 import pytest
 import torch
 from torch import nn
-from torchvision.models import resnet50
 
 from fiftyone_promerge.training.data.records import RecordFile, write_records
 from fiftyone_promerge.training.engines.base import Job, World
 from fiftyone_promerge.training.engines.torchvision.lightning_module import (
     DetectorModule,
-    load_resnet,
     make_loader,
 )
-from fiftyone_promerge.training.engines.torchvision.model import MaskRCNN
-from promerge_core import PromergeError
-
-
-@pytest.fixture(scope="module")
-def resnet():
-    torch.manual_seed(1)
-    return resnet50(weights=None).state_dict()
-
-
-@pytest.fixture
-def model(tiny_recipe):
-    return MaskRCNN(tiny_recipe, tiny_recipe.rounds[0])
-
-
-@pytest.mark.parametrize("wrapping", ["torchvision", "official", "checkpoint"])
-def test_dinos_weights_load_in_every_wrapping(resnet, model, tmp_path, wrapping):
-    path = tmp_path / "dino.pth"
-    content = {
-        "torchvision": resnet,
-        "official": {name: value for name, value in resnet.items() if not name.startswith("fc.")},
-        "checkpoint": {
-            "epoch": 3,
-            "teacher": {f"module.backbone.{name}": value for name, value in resnet.items()}
-            | {"module.head.mlp.0.weight": torch.zeros(2)},
-        },
-    }[wrapping]
-    torch.save(content, path)
-    load_resnet(model, path)
-    for name, value in model.backbone.body.state_dict().items():
-        assert torch.equal(value, resnet[name]), name
-
-
-def test_another_networks_weights_are_one_sentence(resnet, model, tmp_path):
-    path = tmp_path / "other.pth"
-    torch.save({**resnet, "conv1.weight": torch.zeros(8, 3, 7, 7)}, path)
-    with pytest.raises(
-        PromergeError, match=r"other\.pth is of another arch.*shape \(conv1\.weight"
-    ):
-        load_resnet(model, path)
 
 
 @pytest.fixture

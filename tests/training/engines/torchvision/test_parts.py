@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.models.detection.roi_heads import fastrcnn_loss
 
+from fiftyone_promerge.training.engines.torchvision.architectures import ARCHITECTURES
 from fiftyone_promerge.training.engines.torchvision.model import MaskRCNN, _heads
 from fiftyone_promerge.training.engines.torchvision.sampling import SeededSampler
 from fiftyone_promerge.training.recipes import SMOKE
@@ -33,7 +34,7 @@ def outputs():
 
 def heads(droploss_iou):
     schedule = dataclasses.replace(SMOKE.rounds[0], droploss_iou=droploss_iou)
-    return _heads(SMOKE, schedule, SeededSampler(4, 0.25, 0))
+    return _heads(ARCHITECTURES["mask_rcnn"], SMOKE, schedule, SeededSampler(4, 0.25, 0))
 
 
 def test_the_heads_loss_is_the_mean_over_all_proposals_with_dropped_ones_0(outputs):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from pycocotools.coco import COCO
+
+from promerge_core import ProMergeConfig
 
 
 def test_folder_to_json_without_a_dataset(promerge, photos: Path, tmp_path: Path):
@@ -100,3 +103,20 @@ def test_an_output_that_cannot_be_written_is_said_before_the_work(
     assert COCO(str(annotations)).anns
     # It is ours now.
     assert promerge(*command, annotations).exit_code == 0
+
+
+def test_a_preset_stands_in_the_json_and_a_flag_goes_before_it(
+    promerge, photos: Path, tmp_path: Path
+):
+    output = tmp_path / "masks.json"
+    refused = promerge(
+        "generate", photos, "--output", output, *promerge.FAST, "--preset", "microscope"
+    )
+    assert refused.exit_code == 1
+    assert "preset must be one of microscopy; got 'microscope'" in promerge.message(refused)
+    result = promerge(
+        "generate", photos, "--output", output, *promerge.FAST, "--preset", "microscopy"
+    )
+    assert result.exit_code == 0, result.output
+    run = json.loads(output.read_text())["info"]["run"]
+    assert run["parameters"] == ProMergeConfig.from_preset("microscopy", image_size=240).to_dict()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pycocotools.coco import COCO
 
-from fiftyone_promerge.cli.sources import find_source
+from fiftyone_promerge.cli.masks.sources import find_source
 from promerge_core.runs.sources import RunError
 
 

@@ -1,0 +1,1 @@
+"""The commands that make masks: `generate` without training, `predict` with a detector."""

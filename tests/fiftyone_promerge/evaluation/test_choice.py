@@ -1,0 +1,48 @@
+"""Which fields are compared where nobody has said it."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def labelled(dataset):
+    """Six photos with fields of detections of these names; the last on two photos alone."""
+    import fiftyone as fo
+
+    def make(*fields):
+        for field in fields:
+            some = dataset.limit(2) if field == fields[-1] else dataset
+            for sample in some:
+                sample[field] = fo.Detections()
+                sample.save()
+        return dataset
+
+    return make
+
+
+def test_the_usual_name_is_ground_truth(labelled):
+    from fiftyone_promerge.evaluation.choice import ground_truth_field, predicted_field
+
+    dataset = labelled("other", "ground_truth", "found")
+    assert ground_truth_field(dataset, ["found"]) == "ground_truth"
+    assert predicted_field(dataset) == "found"
+
+
+def test_the_only_other_field_is_ground_truth_and_a_choice_is_left_to_the_person(labelled):
+    from fiftyone_promerge.evaluation.choice import ground_truth_field
+
+    dataset = labelled("boxes", "found")
+    assert ground_truth_field(dataset, ["found"]) == "boxes"
+    dataset = labelled("others", "more")
+    assert ground_truth_field(dataset, ["found"]) is None
+
+
+def test_images_that_were_not_done_are_said_to_be_missed(labelled):
+    from fiftyone_promerge.evaluation.choice import missed_warning
+
+    dataset = labelled("boxes", "found")
+    assert missed_warning(dataset, "boxes") is None
+    assert missed_warning(dataset, "found") == (
+        "found was made for 2 of 6 images; the objects of the other 4 count as missed"
+    )

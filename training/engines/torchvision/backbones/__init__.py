@@ -1,0 +1,1 @@
+"""The networks that detectors stand on: ResNets of torchvision and ConvNets of timm."""
