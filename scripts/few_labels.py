@@ -16,8 +16,8 @@ from pycocotools import mask as coco_mask
 from sklearn.metrics import balanced_accuracy_score, v_measure_score
 
 from promerge_core import describe_masks, load_backbone, open_image
-from promerge_core.descriptors.clusters import find_groups, reduce_vectors
-from promerge_core.descriptors.spreading import spread
+from promerge_core.descriptors.clusters import find_groups
+from promerge_core.descriptors.spreading import learn_labels
 
 
 def by_image(file: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -57,7 +57,7 @@ def main() -> None:
     known = np.flatnonzero(truths)
     print(f"{len(vectors)} masks, {len(known)} with a class: {np.bincount(truths)[1:].tolist()}")
     for method in ("hdbscan", "kmeans"):
-        found = find_groups(reduce_vectors(vectors, vectors), method).group
+        found = find_groups(vectors, method).group
         score = v_measure_score(truths[known], found[known])
         print(f"{method}: {found.max() + 1} groups, V-measure {score:.3f}")
     scores = np.array([five_labels(vectors, truths, seed) for seed in range(given.seeds)])
@@ -71,7 +71,8 @@ def five_labels(vectors: np.ndarray, truths: np.ndarray, seed: int) -> tuple[flo
     kinds = np.unique(truths[truths > 0])
     drawn = [random.choice(np.flatnonzero(truths == one), 5, replace=False) for one in kinds]
     labelled = np.concatenate(drawn)
-    found = spread(vectors, labelled, [str(one) for one in truths[labelled]]).label.astype(int)
+    names = [str(one) for one in truths[labelled]]
+    found = learn_labels(vectors[labelled], names, vectors).guess(vectors).label.astype(int)
     rest = np.setdiff1d(np.flatnonzero(truths), labelled)
     right = float((found[rest] == truths[rest]).mean())
     return right, float(balanced_accuracy_score(truths[rest], found[rest]))

@@ -37,7 +37,7 @@ def group(dataset: str, field: str, cluster: str, groups: int | None, **flags: A
     summary = embed_masks(samples, field, announce=console.print, **flags)
     for image in summary.skipped:
         console.print(f"skipped: {image.why}")
-    counts = group_masks(samples, field, method=cluster, groups=groups)
+    counts = group_masks(samples, field, method=cluster, groups=groups, announce=console.print)
     for number, masks in counts.items():
         console.print(f"group {number}: {masks} masks")
 

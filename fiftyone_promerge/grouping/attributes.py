@@ -8,7 +8,6 @@ from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.collections as foc
-import numpy as np
 from bson import ObjectId
 from pymongo import UpdateOne
 
@@ -16,29 +15,50 @@ from fiftyone_promerge.fields import FieldError, check_detections_field, check_f
 from fiftyone_promerge.fiftyone_internals import root_dataset, write_unseen
 from promerge_core import PromergeError
 
+MaskIds = list[tuple[str, str]]
+"""Ids of sample and mask."""
+
 _SAMPLES = 500
+_WRITES = 5_000
 
 
-def batches(samples: foc.SampleCollection, paths: list[str]) -> Iterator[list[Any]]:
-    """The values of samples, some hundred samples at a time.
+def mask_batches(
+    samples: foc.SampleCollection, field: str, names: list[str]
+) -> Iterator[tuple[MaskIds, dict[str, list[Any]]]]:
+    """Attributes of the masks of a field, those of some hundred samples at a time.
 
     Args:
         samples: a dataset or view.
-        paths: the values' paths.
+        field: holds detections.
+        names: the attributes; one that no mask has is None everywhere.
 
-    Yields:
-        for each path the list of the samples' values.
+    Returns:
+        the ids of sample and mask, and for each attribute its values, all in one order; batch by
+        batch.
     """
-    ids = samples.values("id")
-    for at in range(0, len(ids), _SAMPLES):
-        some = root_dataset(samples).select(ids[at : at + _SAMPLES], ordered=True)
-        yield some.values(paths)
+    check_detections_field(samples, field)
+    known = [name for name in names if samples.has_field(f"{field}.detections.{name}")]
+    paths = ["id", *(f"{field}.detections.{name}" for name in ("id", *known))]
+    all_ids = samples.values("id")
+    for at in range(0, len(all_ids), _SAMPLES):
+        some = root_dataset(samples).select(all_ids[at : at + _SAMPLES], ordered=True)
+        sample_ids, masks, *columns = some.values(paths)
+        ids = [
+            (sample_id, one)
+            for sample_id, own in zip(sample_ids, masks, strict=True)
+            for one in own or []
+        ]
+        values: dict[str, list[Any]] = {name: [None] * len(ids) for name in names}
+        for name, column in zip(known, columns, strict=True):
+            values[name] = [value for own in column for value in own or []]
+        if ids:
+            yield ids, values
 
 
 def read_masks(
     samples: foc.SampleCollection, field: str, names: list[str]
-) -> tuple[list[tuple[str, str]], dict[str, list[Any]]]:
-    """Attributes of all masks of a field.
+) -> tuple[MaskIds, dict[str, list[Any]]]:
+    """Small attributes of all masks of a field.
 
     Args:
         samples: a dataset or view.
@@ -51,26 +71,22 @@ def read_masks(
     Raises:
         PromergeError: the field does not hold detections, or holds none.
     """
-    check_detections_field(samples, field)
-    known = [name for name in names if samples.has_field(f"{field}.detections.{name}")]
-    paths = [f"{field}.detections.{name}" for name in ["id", *known]]
-    ids: list[tuple[str, str]] = []
+    ids: MaskIds = []
     values: dict[str, list[Any]] = {name: [] for name in names}
-    for sample_ids, masks, *columns in batches(samples, ["id", *paths]):
-        for row, (sample_id, own) in enumerate(zip(sample_ids, masks, strict=True)):
-            ids += [(sample_id, one) for one in own or []]
-            for name, column in zip(known, columns, strict=True):
-                values[name] += column[row] or []
+    for some, columns in mask_batches(samples, field, names):
+        ids += some
+        for name in names:
+            values[name] += columns[name]
     if not ids:
         raise PromergeError(f"the field {field!r} has no masks; make some with promerge generate")
-    return ids, {name: column or [None] * len(ids) for name, column in values.items()}
+    return ids, values
 
 
 def write_masks(
     samples: foc.SampleCollection,
     field: str,
     kinds: Mapping[str, type[fo.Field]],
-    ids: list[tuple[str, str]],
+    ids: MaskIds,
     values: Mapping[str, Any],
 ) -> None:
     """Sets attributes of masks, which are found by their ids.
@@ -88,50 +104,16 @@ def write_masks(
             dataset.add_sample_field(f"{field}.detections.{name}", kind)
     now = datetime.now(timezone.utc)
     path = f"{field}.detections"
-    updates = [
-        UpdateOne(
-            {"_id": ObjectId(sample_id), f"{path}._id": ObjectId(mask_id)},
-            {
-                "$set": {
-                    "last_modified_at": now,
-                    **{f"{path}.$.{name}": column[row] for name, column in values.items()},
-                }
-            },
-        )
-        for row, (sample_id, mask_id) in enumerate(ids)
-    ]
-    write_unseen(dataset, updates)
+
+    def update(row: int) -> UpdateOne:
+        sample_id, mask_id = ids[row]
+        new = {f"{path}.$.{name}": column[row] for name, column in values.items()}
+        one = {"_id": ObjectId(sample_id), f"{path}._id": ObjectId(mask_id)}
+        return UpdateOne(one, {"$set": {"last_modified_at": now, **new}})
+
+    for at in range(0, len(ids), _WRITES):
+        write_unseen(dataset, [update(row) for row in range(at, min(at + _WRITES, len(ids)))])
     dataset.reload()
-
-
-def read_vectors(
-    samples: foc.SampleCollection, field: str, embeddings_field: str
-) -> tuple[list[tuple[str, str]], np.ndarray]:
-    """The masks that have a vector, and their vectors.
-
-    Args:
-        samples: a dataset or view.
-        field: holds detections.
-        embeddings_field: the attribute.
-
-    Returns:
-        the ids of sample and mask, and float32 [N, D].
-
-    Raises:
-        PromergeError: there are no masks, none has a vector, or vectors have different lengths.
-    """
-    ids, values = read_masks(samples, field, [embeddings_field])
-    vectors = values[embeddings_field]
-    found = [row for row, vector in enumerate(vectors) if vector is not None]
-    if not found:
-        raise PromergeError(
-            f"no mask of {field!r} has an {embeddings_field!r}; use embed_masks first"
-        )
-    if len({len(vectors[row]) for row in found}) > 1:
-        raise PromergeError(
-            f"the vectors in {embeddings_field!r} have different lengths; embed again"
-        )
-    return [ids[row] for row in found], np.stack([vectors[row] for row in found]).astype(np.float32)
 
 
 def check_attribute(samples: foc.SampleCollection, field: str, name: str, key: str) -> Any:

@@ -27,7 +27,7 @@ from promerge_core.descriptors.describe import describe_batch, embedding_dim, in
 from promerge_core.options import BackboneOptions
 from promerge_core.parameters import takes
 
-from .attributes import check_attribute, read_masks, record, write_masks
+from .attributes import check_attribute, mask_batches, read_masks, record, write_masks
 
 logger = logging.getLogger(__name__)
 
@@ -81,12 +81,14 @@ def embed_masks(
             f"the vectors in {embeddings_field!r} were made with {made.get('backbone')}; "
             f"choose another embeddings_field, or overwrite them"
         )
-    ids, values = read_masks(samples, label_field, [embeddings_field])
     missing = [
         one
+        for ids, values in mask_batches(samples, label_field, [embeddings_field])
         for one, vector in zip(ids, values[embeddings_field], strict=True)
         if vector is None or overwrite
     ]
+    if not missing:
+        read_masks(samples, label_field, [])
     chosen = (options[name] for name in ("backbone", "device", "dtype", "weights"))
     backbone = load_backbone(*chosen)
     dim = embedding_dim(backbone)
@@ -112,7 +114,9 @@ def _embed(
         except ImageError as error:
             summary.skip(SkippedImage(path, str(error)))
             continue
-        drawn = [(one.id, detection_to_mask(one, image.width, image.height)) for one in detections]
+        drawn = [
+            (one.id, detection_to_mask(one, image.width, image.height)) for one in detections or []
+        ]
         drawn = [(mask_id, mask) for mask_id, mask in drawn if mask.any()]
         pixels.append(image.pixels)
         masks.append([mask for _, mask in drawn])

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+
 import fiftyone as fo
 import fiftyone.core.collections as foc
 import numpy as np
 
-from promerge_core.descriptors.clusters import find_groups, reduce_vectors
+from promerge_core.descriptors.clusters import MOST_FITTED, Groups, fit_groups
 
-from .attributes import check_attribute, read_vectors, record, write_masks
+from .attributes import MaskIds, check_attribute, record, write_masks
+from .vectors import Drawing, vector_batches
 
-_SAMPLE = 20_000
+logger = logging.getLogger(__name__)
 
 
 def group_masks(
@@ -20,8 +24,11 @@ def group_masks(
     method: str = "hdbscan",
     groups: int | None = None,
     embeddings_field: str = "embedding",
+    announce: Callable[[str], object] = logger.warning,
 ) -> dict[int, int]:
     """Groups masks by their vectors: writes `group` and `group_confidence`, and no label.
+
+    The groups of at most 10,000 masks, drawn at random, are found; the others join the nearest.
 
     Args:
         samples: a dataset or view whose masks have vectors, see `embed_masks`.
@@ -29,6 +36,7 @@ def group_masks(
         method: `hdbscan` finds the number of groups; `kmeans` makes as many as it is told.
         groups: how many there are, for `kmeans`; None finds out.
         embeddings_field: the attribute with the vectors.
+        announce: is told where HDBSCAN finds no groups, and all masks are in one.
 
     Returns:
         the number of masks in each group, the largest first.
@@ -49,11 +57,21 @@ def group_masks(
     """
     key = f"{label_field}_group"
     check_attribute(samples, label_field, "group", key)
-    ids, vectors = read_vectors(samples, label_field, embeddings_field)
-    if len(vectors) > 1 and np.isfinite(vectors).all():
-        some = np.random.default_rng(0).permutation(len(vectors))[:_SAMPLE]
-        vectors = reduce_vectors(vectors[some], vectors)
-    found = find_groups(vectors, method, groups)
+    drawing = Drawing(MOST_FITTED)
+    for batch in vector_batches(samples, label_field, embeddings_field):
+        drawing.add(batch.vectors)
+    fitted = fit_groups(drawing.drawn, method, groups)
+    ids: MaskIds = []
+    parts: list[Groups] = []
+    for batch in vector_batches(samples, label_field, embeddings_field):
+        ids += batch.ids
+        parts.append(fitted.assign(batch.vectors))
+    found = Groups(*(np.concatenate(column) for column in zip(*parts, strict=True))).by_size()
+    if method == "hdbscan" and len(fitted.members) == 1:
+        announce(
+            f"hdbscan found no groups among the {len(ids)} masks, so all are in group 0; "
+            f"kmeans makes groups of any masks"
+        )
     record(samples, key, label_field, "group", method=method, embeddings_field=embeddings_field)
     columns = {"group": found.group.tolist(), "group_confidence": found.confidence.tolist()}
     write_masks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import fiftyone as fo
@@ -10,10 +11,19 @@ import numpy as np
 
 from fiftyone_promerge.labels import LABEL
 from promerge_core import PromergeError
-from promerge_core.descriptors.spreading import spread
+from promerge_core.descriptors.clusters import MOST_FITTED
+from promerge_core.descriptors.spreading import Learned, learn_labels
 
-from .attributes import read_masks, read_vectors, write_masks
+from .attributes import write_masks
 from .names import NAMED, NO_OBJECT, is_ours
+from .vectors import Drawing, VectorBatch, vector_batches
+
+_STATE = ("label", NAMED, "tags")
+_KINDS = {
+    "label_confidence": fo.FloatField,
+    "label_margin": fo.FloatField,
+    NAMED: fo.StringField,
+}
 
 
 class SpreadSummary(NamedTuple):
@@ -74,36 +84,59 @@ def spread_labels(
     """
     if not 0 <= threshold <= 1:
         raise PromergeError(f"threshold must be between 0 and 1; got {threshold}")
-    ids, vectors = read_vectors(samples, label_field, embeddings_field)
-    every, values = read_masks(samples, label_field, ["label", NAMED, "tags"])
-    rows = {one: row for row, one in enumerate(every)}
-    states = [tuple(values[name][rows[one]] for name in ("label", NAMED, "tags")) for one in ids]
-    ours = [is_ours(*state) for state in states]
-    known = [
+    drawing, few, labels = Drawing(MOST_FITTED), [], []
+    for batch in vector_batches(samples, label_field, embeddings_field, _STATE):
+        drawing.add(batch.vectors)
+        for vector, (label, named, tags) in zip(batch.vectors, _states(batch), strict=True):
+            if _teaches(label, named, tags):
+                few.append(vector)
+                labels.append(label)
+    learned = learn_labels(np.array(few), labels, drawing.drawn)
+    counts = [
+        _write(samples, label_field, batch, learned, threshold)
+        for batch in vector_batches(samples, label_field, embeddings_field, _STATE)
+    ]
+    sure, doubtful = (sum(column) for column in zip(*counts, strict=True))
+    return SpreadSummary(len(few), sure, doubtful, learned.method, learned.scores)
+
+
+def _states(batch: VectorBatch) -> Iterator[tuple[Any, ...]]:
+    """Label, given name and tags of each mask."""
+    return zip(*(batch.values[name] for name in _STATE), strict=True)
+
+
+def _teaches(label: str | None, named: str | None, tags: list[str] | None) -> bool:
+    """Whether a person says what the mask shows."""
+    told = not is_ours(label, named, tags) and NO_OBJECT not in (tags or [])
+    return told and label not in (None, LABEL)
+
+
+def _write(
+    samples: foc.SampleCollection,
+    field: str,
+    batch: VectorBatch,
+    learned: Learned,
+    threshold: float,
+) -> tuple[int, int]:
+    """Writes the labels of one batch; how many masks got one, and how many did not."""
+    chosen = [
         row
-        for row, (label, _, tags) in enumerate(states)
-        if not ours[row] and label not in (None, LABEL) and NO_OBJECT not in (tags or [])
+        for row, (label, named, tags) in enumerate(_states(batch))
+        if is_ours(label, named, tags) and NO_OBJECT not in (tags or [])
     ]
-    found = spread(vectors, np.array(known, int), [states[row][0] for row in known])
-    chosen = [row for row, (_, _, tags) in enumerate(states) if ours[row] and NO_OBJECT not in tags]
-    sure = [bool(found.confidence[row] >= threshold) for row in chosen]
-    names = [
-        str(found.label[row]) if is_sure else None
-        for row, is_sure in zip(chosen, sure, strict=True)
-    ]
-    columns: dict[str, Any] = {
+    if not chosen:
+        return 0, 0
+    guess = learned.guess(batch.vectors[chosen])
+    sure = guess.confidence >= threshold
+    names = [str(label) if one else None for label, one in zip(guess.label, sure, strict=True)]
+    columns = {
         "label": [name or LABEL for name in names],
         NAMED: names,
-        "label_confidence": found.confidence[chosen].tolist(),
-        "label_margin": found.margin[chosen].tolist(),
+        "label_confidence": guess.confidence.tolist(),
+        "label_margin": guess.margin.tolist(),
     }
-    kinds = {
-        "label_confidence": fo.FloatField,
-        "label_margin": fo.FloatField,
-        NAMED: fo.StringField,
-    }
-    write_masks(samples, label_field, kinds, [ids[row] for row in chosen], columns)
-    return SpreadSummary(len(known), sum(sure), len(sure) - sum(sure), found.method, found.scores)
+    write_masks(samples, field, _KINDS, [batch.ids[row] for row in chosen], columns)
+    return int(sure.sum()), int((~sure).sum())
 
 
 def doubtful_masks(samples: foc.SampleCollection, label_field: str = "promerge") -> fo.DatasetView:

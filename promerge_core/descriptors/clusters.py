@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +13,9 @@ METHODS = ("hdbscan", "kmeans")
 DIMS = 32
 """Vectors are fitted in at most so many principal components."""
 
-# sklearn's HDBSCAN takes time by the square of the number; more than these are assigned.
-_MOST_FITTED = {"hdbscan": 10_000, "kmeans": 1_000_000}
+MOST_FITTED = 10_000
+"""More than these are assigned: HDBSCAN takes time by the square of the number of vectors."""
+
 _MOST_JUDGED = 5_000
 _MOST_GROUPS = 12
 # A group is at least one mask in a hundred, and its masks have at least so many neighbours.
@@ -25,12 +27,44 @@ class Groups(NamedTuple):
     """Which group each vector is in.
 
     Attributes:
-        group: int64 [N], 0 for the largest group.
+        group: int64 [N].
         confidence: float64 [N] in [0, 1], 1 - (distance to the group) / (to the next nearest one).
     """
 
     group: np.ndarray
     confidence: np.ndarray
+
+    def by_size(self) -> Groups:
+        """The same groups, the largest as 0."""
+        order = np.argsort(-np.bincount(self.group), kind="stable")
+        return self._replace(group=np.argsort(order)[self.group])
+
+
+class FittedGroups(NamedTuple):
+    """Groups that any number of vectors can be assigned to.
+
+    Attributes:
+        reduce: gives the principal components of vectors [N, D].
+        members: for each group the reduced vectors that make it, float32 [M, at most 32].
+    """
+
+    reduce: Callable[[np.ndarray], np.ndarray]
+    members: list[np.ndarray]
+
+    def assign(self, vectors: np.ndarray) -> Groups:
+        """The nearest group of each vector, float [N, D]."""
+        parts = [vectors[at : at + _CHUNK] for at in range(0, len(vectors), _CHUNK)]
+        return _nearest(np.concatenate([self._distances(part) for part in parts]))
+
+    def _distances(self, vectors: np.ndarray) -> np.ndarray:
+        """Mean distance of each vector to the nearest members of each group, [N, groups]."""
+        from sklearn.neighbors import NearestNeighbors
+
+        reduced, columns = self.reduce(vectors), []
+        for own in self.members:
+            near = NearestNeighbors(n_neighbors=min(_SMALLEST, len(own))).fit(own)
+            columns.append(near.kneighbors(reduced)[0].mean(axis=1))
+        return np.stack(columns, axis=1)
 
 
 def find_groups(vectors: np.ndarray, method: str = "hdbscan", groups: int | None = None) -> Groups:
@@ -42,45 +76,55 @@ def find_groups(vectors: np.ndarray, method: str = "hdbscan", groups: int | None
         groups: how many there are, for `kmeans`; None finds out by the silhouette.
 
     Returns:
-        a group for every vector; what HDBSCAN calls noise is in the nearest group.
+        a group for every vector, 0 for the largest; what HDBSCAN calls noise is in the nearest
+        group, and where it finds fewer than two groups, all vectors are in one.
 
     Raises:
         PromergeError: there are fewer than two vectors, one is not finite, all are equal, or the
             method or the number of groups does not fit.
     """
     _check(vectors, method, groups)
-    vectors = np.asarray(vectors, np.float32)
-    chosen = np.random.default_rng(0).permutation(len(vectors))[: _MOST_FITTED[method]]
-    fitted, labels = vectors[np.sort(chosen)], None
-    if method == "hdbscan":
-        labels = _dense(fitted)
-    if labels is None:
-        groups = groups or (1 if method == "hdbscan" else _number(fitted))
-        centres = _kmeans(fitted, groups).cluster_centers_
-        distances = _to_members(vectors, [centre[None] for centre in centres])
-    else:
-        members = [fitted[labels == group] for group in range(labels.max() + 1)]
-        distances = _to_members(vectors, members)
-    return _nearest(distances)
+    chosen = np.random.default_rng(0).permutation(len(vectors))[:MOST_FITTED]
+    return fit_groups(vectors[np.sort(chosen)], method, groups).assign(vectors).by_size()
 
 
-def reduce_vectors(sample: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Principal components of vectors that have many values; others as they are.
+def fit_groups(
+    sample: np.ndarray, method: str = "hdbscan", groups: int | None = None
+) -> FittedGroups:
+    """Finds the groups of some vectors, to assign others to them; see `find_groups`.
 
     Args:
-        sample: the vectors that decide the components, float [M, D], M at least 2.
-        vectors: float [N, D].
+        sample: float array [N, D] of at most `MOST_FITTED` vectors.
+        method: see `find_groups`.
+        groups: see `find_groups`.
 
     Returns:
-        float32 [N, at most 32].
+        the groups; one where HDBSCAN finds fewer than two.
+
+    Raises:
+        PromergeError: as in `find_groups`.
     """
+    _check(sample, method, groups)
+    reduce = _reduction(sample)
+    fitted = reduce(sample)
+    labels = _dense(fitted) if method == "hdbscan" else None
+    if labels is not None:
+        members = [fitted[labels == group] for group in range(labels.max() + 1)]
+        return FittedGroups(reduce, members)
+    groups = groups or (1 if method == "hdbscan" else _number(fitted))
+    centres = _kmeans(fitted, groups).cluster_centers_
+    return FittedGroups(reduce, [centre[None] for centre in centres])
+
+
+def _reduction(sample: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Principal components of vectors that have many values; others as they are."""
     from sklearn.decomposition import PCA
 
-    if vectors.shape[1] <= DIMS:
-        return vectors.astype(np.float32)
+    if sample.shape[1] <= DIMS:
+        return lambda vectors: vectors.astype(np.float32)
     count = min(DIMS, len(sample))
-    reduced = PCA(count, svd_solver="randomized", random_state=0).fit(sample).transform(vectors)
-    return np.asarray(reduced, np.float32)
+    model = PCA(count, svd_solver="randomized", random_state=0).fit(sample)
+    return lambda vectors: np.asarray(model.transform(vectors), np.float32)
 
 
 def _check(vectors: np.ndarray, method: str, groups: int | None) -> None:
@@ -139,23 +183,9 @@ def _kmeans(fitted: np.ndarray, groups: int) -> Any:
     return KMeans(groups, n_init=3, random_state=0).fit(fitted)
 
 
-def _to_members(vectors: np.ndarray, members: list[np.ndarray]) -> np.ndarray:
-    """Mean distance of each vector to the nearest members of each group, [N, groups]."""
-    from sklearn.neighbors import NearestNeighbors
-
-    columns = []
-    for own in members:
-        near = NearestNeighbors(n_neighbors=min(_SMALLEST, len(own))).fit(own)
-        parts = [vectors[at : at + _CHUNK] for at in range(0, len(vectors), _CHUNK)]
-        columns.append(np.concatenate([near.kneighbors(part)[0].mean(axis=1) for part in parts]))
-    return np.stack(columns, axis=1)
-
-
 def _nearest(distances: np.ndarray) -> Groups:
-    """The nearest group of each vector; the largest group becomes 0."""
-    found = distances.argmin(axis=1)
-    order = np.argsort(-np.bincount(found, minlength=distances.shape[1]), kind="stable")
-    group = np.argsort(order)[found]
+    """The nearest group of each vector, from its distances to all of them [N, groups]."""
+    group = distances.argmin(axis=1)
     if distances.shape[1] == 1:
         return Groups(group, np.ones(len(group)))
     first, second = np.partition(distances, 1, axis=1)[:, :2].T

@@ -24,7 +24,7 @@ def describe_masks(
 
     Of a network it is the mean of the patch features over the mask, each patch weighted by how
     much of it the mask covers. The codes of `embedded` mean nothing across images; its vectors are
-    colour, texture, size and shape, see `promerge_core.descriptors.appearance`.
+    colour and size, see `promerge_core.descriptors.appearance`.
 
     Args:
         backbone: as `load_backbone` gives it.
@@ -45,7 +45,7 @@ def describe_masks(
         >>> masks = np.zeros((1, 400, 600), bool)
         >>> masks[0, 100:200, 300:400] = True
         >>> describe_masks(load_backbone("embedded"), coffee(), masks).shape
-        (1, 13)
+        (1, 7)
     """
     prepared = prepare_image(image, input_size(backbone))
     for mask in masks:

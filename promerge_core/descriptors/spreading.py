@@ -10,38 +10,57 @@ import numpy as np
 from promerge_core.errors import PromergeError
 
 
-class Spread(NamedTuple):
-    """What the chosen classifier says of all vectors.
+class Guess(NamedTuple):
+    """What a classifier says of vectors.
 
     Attributes:
         label: the most probable label of each vector, [N].
         confidence: its probability, float64 [N].
         margin: probability of the first less that of the second label, float64 [N].
-        method: the chosen classifier.
-        scores: balanced accuracy in cross-validation by classifier; empty where a label has one
-            vector only, which cannot be held out.
     """
 
     label: np.ndarray
     confidence: np.ndarray
     margin: np.ndarray
+
+
+class Learned(NamedTuple):
+    """A classifier of vectors.
+
+    Attributes:
+        model: the classifier of scikit-learn.
+        scale: vectors are divided by it.
+        method: the classifier's name.
+        scores: balanced accuracy in cross-validation by classifier; empty where a label has one
+            vector only, which cannot be held out.
+    """
+
+    model: Any
+    scale: float
     method: str
     scores: dict[str, float]
 
+    def guess(self, vectors: np.ndarray) -> Guess:
+        """The labels of vectors, float [N, D], N at least 1."""
+        probabilities = self.model.predict_proba(vectors / self.scale)
+        first, second = np.sort(probabilities, axis=1)[:, :-3:-1].T
+        labels = self.model.classes_[probabilities.argmax(axis=1)]
+        return Guess(labels, first, first - second)
 
-def spread(vectors: np.ndarray, labelled: np.ndarray, labels: list[str]) -> Spread:
-    """Learns labels from a few vectors and predicts those of all.
+
+def learn_labels(few: np.ndarray, labels: list[str], sample: np.ndarray) -> Learned:
+    """Learns labels from a few vectors.
 
     Args:
-        vectors: float [N, D].
-        labelled: the rows that have a label, int [L].
+        few: the vectors that have a label, float [L, D].
         labels: their L labels.
+        sample: vectors with and without labels, float [N, D], by whose spread all are scaled.
 
     Returns:
-        labels, probabilities and how the classifier was chosen.
+        the classifier that does best in cross-validation.
 
     Raises:
-        PromergeError: there are fewer than two labels, or a vector is not finite.
+        PromergeError: there are fewer than two different labels.
     """
     counts = Counter(labels)
     if len(counts) < 2:
@@ -49,17 +68,12 @@ def spread(vectors: np.ndarray, labelled: np.ndarray, labels: list[str]) -> Spre
             f"labels can be spread where at least two are set; there are: "
             f"{', '.join(counts) or 'none'}"
         )
-    if not np.isfinite(vectors).all():
-        raise PromergeError("a vector is not finite; embed the masks again")
     # One factor for all values: their scales against one another mean something.
-    scaled = vectors / max(float(np.sqrt(vectors.var(axis=0).sum())), 1e-12)
-    few, truth = scaled[labelled], np.array(labels)
-    scores = _scores(few, truth, min(5, min(counts.values())))
+    scale = max(float(np.sqrt(sample.var(axis=0).sum())), 1e-12)
+    scaled, truth = few / scale, np.array(labels)
+    scores = _scores(scaled, truth, min(5, min(counts.values())))
     method = max(scores, key=lambda name: scores[name]) if scores else next(iter(_candidates(1)))
-    model = _candidates(len(few))[method].fit(few, truth)
-    probabilities = np.sort(model.predict_proba(scaled), axis=1)
-    first, second = probabilities[:, -1], probabilities[:, -2]
-    return Spread(model.predict(scaled), first, first - second, method, scores)
+    return Learned(_candidates(len(few))[method].fit(scaled, truth), scale, method, scores)
 
 
 def _candidates(number: int) -> dict[str, Any]:

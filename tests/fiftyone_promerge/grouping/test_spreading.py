@@ -33,3 +33,35 @@ def test_without_labels_there_is_nothing_to_spread(embedded):
 
     with pytest.raises(PromergeError, match="at least two"):
         fop.spread_labels(embedded, "promerge")
+
+
+def test_masks_without_tags_and_samples_without_masks_are_no_failure(with_vectors, two_clouds):
+    import fiftyone as fo
+
+    import fiftyone_promerge as fop
+
+    dataset = with_vectors(two_clouds)
+    sample = dataset.first()
+    sample.promerge.detections[0].label = "one"
+    sample.save()
+    sample = dataset.last()
+    sample.promerge.detections[0].label = "other"
+    sample.save()
+    dataset.add_sample(fo.Sample("/none.png"))
+    dataset._sample_collection.update_many({}, {"$set": {"promerge.detections.$[].tags": None}})
+    dataset.reload()
+    done = fop.spread_labels(dataset, "promerge", threshold=0)
+    assert (done.labelled, done.spread) == (2, 38)
+    labels = dataset.values("promerge.detections.label", unwind=True)[:40]
+    assert labels == ["one"] * 25 + ["other"] * 15
+
+
+def test_a_vector_that_is_not_finite_and_a_wrong_threshold_are_sentences(with_vectors, two_clouds):
+    import fiftyone_promerge as fop
+    from promerge_core import PromergeError
+
+    two_clouds[3] = float("nan")
+    with pytest.raises(PromergeError, match="1 of the vectors in 'embedding' are not finite"):
+        fop.spread_labels(with_vectors(two_clouds), "promerge")
+    with pytest.raises(PromergeError, match="threshold must be between 0 and 1"):
+        fop.spread_labels(with_vectors(two_clouds), "promerge", threshold=float("nan"))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from promerge_core import PromergeError
-from promerge_core.descriptors.clusters import find_groups, reduce_vectors
+from promerge_core.descriptors.clusters import find_groups, fit_groups
 
 
 def clouds(*sizes, dims=8):
@@ -57,5 +57,16 @@ def test_two_masks_are_two_groups_or_one_and_do_not_fail():
 
 def test_many_values_are_reduced_and_few_are_kept():
     vectors = clouds(40, 40, dims=100)[0]
-    assert reduce_vectors(vectors, vectors).shape == (80, 32)
-    assert reduce_vectors(vectors[:, :5], vectors[:, :5]).shape == (80, 5)
+    assert fit_groups(vectors).reduce(vectors).shape == (80, 32)
+    assert fit_groups(vectors[:, :5]).reduce(vectors[:, :5]).shape == (80, 5)
+
+
+def test_vectors_that_were_not_fitted_are_assigned():
+    vectors, truth = clouds(60, 40, 30, dims=100)
+    found = fit_groups(vectors[::2]).assign(vectors).by_size()
+    assert found.group.tolist() == truth.tolist()
+
+
+def test_where_nothing_is_dense_all_are_in_one_group():
+    even = np.arange(200.0)[:, None]
+    assert set(find_groups(even).group) == {0}
