@@ -48,7 +48,9 @@ def test_masks_without_tags_and_samples_without_masks_are_no_failure(with_vector
     sample.promerge.detections[0].label = "other"
     sample.save()
     dataset.add_sample(fo.Sample("/none.png"))
-    dataset._sample_collection.update_many({}, {"$set": {"promerge.detections.$[].tags": None}})
+    dataset._sample_collection.update_many(
+        {"promerge": {"$ne": None}}, {"$set": {"promerge.detections.$[].tags": None}}
+    )
     dataset.reload()
     done = fop.spread_labels(dataset, "promerge", threshold=0)
     assert (done.labelled, done.spread) == (2, 38)
