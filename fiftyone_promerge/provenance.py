@@ -68,7 +68,15 @@ def record_run(
 
 
 def mask_run_key(dataset: fo.Dataset, label_field: str) -> str:
-    """The key of the run that made a field, or that a run which makes it will have."""
+    """The key of the run that made a field, or that a run which makes it will have.
+
+    Args:
+        dataset: the dataset.
+        label_field: the field.
+
+    Returns:
+        the key, see `run_key`.
+    """
     # The name of a run may have no dot, which that of a frame field has.
     return run_key(dataset, label_field.replace(".", "_"), label_field=label_field)
 

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import compress, islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -60,6 +60,27 @@ class Found(NamedTuple):
     facts: dict[str, torch.Tensor]
     score: Callable[[torch.Tensor], torch.Tensor]
     reason: NoMasks | None
+
+
+class MaskMaker(Protocol):
+    """Makes the masks of a run, as a `MaskGenerator` does without training or a detector with it.
+
+    Attributes:
+        timer: seconds per stage.
+    """
+
+    timer: Timer
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What of it decides the masks and is no setting of the run, ready for JSON."""
+
+    @property
+    def preparation(self) -> Callable[[Image.Image], Any]:
+        """Makes of an image what `generate_prepared` takes; workers get it, so it is pickled."""
+
+    def generate_prepared(self, images: Sequence[Any]) -> list[ImageMasks]:
+        """The masks of each prepared image."""
 
 
 class MaskGenerator(abc.ABC):

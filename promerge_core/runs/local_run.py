@@ -7,15 +7,14 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from promerge_core.errors import CocoError
-from promerge_core.generator import ImageMasks
+from promerge_core.generator import MaskMaker
 from promerge_core.images import ImageError, SkippedImage, open_image
-from promerge_core.timing import Timer
 
 from .coco_file import CocoFile
 from .coco_json import ImageRow, image_row, skipped_row, summarise, write_coco
@@ -27,27 +26,6 @@ _BEGUN = {
     "other": "other images or settings",
     "files changed": "files of the same names that lie elsewhere or have changed since",
 }
-
-
-class MaskMaker(Protocol):
-    """Makes the masks of a run, as a `MaskGenerator` does without training or a detector with it.
-
-    Attributes:
-        timer: seconds per stage.
-    """
-
-    timer: Timer
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """What of it decides the masks and is no setting of the run, ready for JSON."""
-
-    @property
-    def preparation(self) -> Callable[[Image.Image], Any]:
-        """Makes of an image what `generate_prepared` takes; workers get it, so it is pickled."""
-
-    def generate_prepared(self, images: Sequence[Any]) -> list[ImageMasks]:
-        """The masks of each prepared image."""
 
 
 class CocoRun:

@@ -28,7 +28,7 @@ from .sources import Source, find_source
 if TYPE_CHECKING:
     from fiftyone_promerge.models.mask_model import MaskModel
     from promerge_core import RefinementConfig, Summary
-    from promerge_core.runs.local_run import MaskMaker
+    from promerge_core.generator import MaskMaker
 
 
 # What only one of the engines takes.

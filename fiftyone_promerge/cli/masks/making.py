@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fiftyone_promerge.models.mask_model import MaskModel
     from promerge_core import Summary
-    from promerge_core.runs.local_run import MaskMaker
+    from promerge_core.generator import MaskMaker
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -18,7 +18,7 @@ from .sources import find_source
 
 if TYPE_CHECKING:
     from fiftyone_promerge.models.mask_model import MaskModel
-    from promerge_core.runs.local_run import MaskMaker
+    from promerge_core.generator import MaskMaker
 
 
 @click.command()

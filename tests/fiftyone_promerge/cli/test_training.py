@@ -25,7 +25,6 @@ def test_help_lists_every_option_and_choice(promerge):
         (["--devices", "0"], "not in the range"),
         (["--recipe", "none"], "'none' is not one of"),
         (["--engine", "none"], "'none' is not one of"),
-        (["--architecture", "none"], "'none' is not one of"),
     ],
 )
 def test_bad_flags_are_refused_before_anything_is_loaded(promerge, flags, said):

@@ -27,11 +27,11 @@ from fiftyone_promerge.training.engines.validations import Validations
 from fiftyone_promerge.training.validation import precision_of_parts
 from promerge_core import Mask
 
+from .backbones.sync_norm import CPUSyncBatchNorm
 from .detector import TorchvisionDetector
 from .model import MaskRCNN
 from .optimizers import averaged, make_optimizer, relative_rate
 from .plan import Plan
-from .sync_norm import CPUSyncBatchNorm
 from .weights import load_weights
 
 

@@ -8,8 +8,8 @@ import sys
 import torch
 from torch import nn
 
+from fiftyone_promerge.training.engines.torchvision.backbones.sync_norm import CPUSyncBatchNorm
 from fiftyone_promerge.training.engines.torchvision.parts import process_share
-from fiftyone_promerge.training.engines.torchvision.sync_norm import CPUSyncBatchNorm
 
 # A small net on this process's share of the images; its loss is a mean over unequally many values.
 PROCESS = """
