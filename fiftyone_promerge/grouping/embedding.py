@@ -92,7 +92,9 @@ def embed_masks(
     chosen = (options[name] for name in ("backbone", "device", "dtype", "weights"))
     backbone = load_backbone(*chosen)
     dim = embedding_dim(backbone)
-    announce(f"{len(missing)} vectors of {dim} numbers: {len(missing) * dim * 4 / 1e6:.1f} MB")
+    # Packed, as they are in the database; a short vector's header is larger than its numbers.
+    each = len(fou.serialize_numpy_array(np.random.default_rng(0).random(dim, np.float32)))
+    announce(f"{len(missing)} vectors of {dim} numbers: {len(missing) * each / 1e6:.1f} MB")
     record(samples, key, label_field, embeddings_field, **made_by)
     todo = list(dict.fromkeys(sample_id for sample_id, _ in missing))
     summary = Summary()
