@@ -5,11 +5,11 @@ For the embedded backbone, whose region codes mean nothing across images. Seven 
 - Mean and spread of CIE L, a and b over the mask. A unit is 10, a clear difference in colour.
 - The area's part of the image. A unit is a factor of 4, twice the side.
 
-Both units are constants, so that vectors of new images can be compared with old ones. They are round
-numbers, taken over from an earlier version that had texture and shape as well. The weights of those
-were chosen by comparing results on the true classes of one data set (BCCD), which says nothing about
-other images, so they were left out; the two units were not compared again. As they come from that
-version, figures on BCCD may flatter.
+Both units are constants, so that vectors of new images can be compared with old ones. They are
+round numbers, taken over from an earlier version that had texture and shape as well. The weights of
+those were chosen by comparing results on the true classes of one data set (BCCD), which says
+nothing about other images, so they were left out. The units were not compared again; as they come
+from that version, figures on BCCD may flatter.
 """
 
 from __future__ import annotations
