@@ -4,6 +4,7 @@ from .backbones.loading import load_backbone as load_backbone
 from .config import MaskCutConfig as MaskCutConfig
 from .config import ProMergeConfig as ProMergeConfig
 from .config import RefinementConfig as RefinementConfig
+from .descriptors.describe import describe_masks as describe_masks
 from .errors import MissingExtraError as MissingExtraError
 from .errors import PromergeError as PromergeError
 from .generator import ImageMasks as ImageMasks

@@ -66,6 +66,7 @@ class BackboneEntry(Entry):
         positions: how position embeddings are interpolated for another grid: as the official
             DINO code does, or as timm does.
         official_weights: where its authors publish its weights.
+        descriptor: where the function is that gives a vector per mask, as `home`.
     """
 
     needs_weights: bool = True
@@ -73,6 +74,7 @@ class BackboneEntry(Entry):
     timm_name: str = ""
     positions: Literal["dino", "timm"] = "timm"
     official_weights: str = ""
+    descriptor: str = "descriptors.features:describe_by_features"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +148,7 @@ BACKBONES = {
         label="embedded: rough masks, no download",
         needs_weights=False,
         devices=("cpu", "cuda"),
+        descriptor="descriptors.appearance:describe_appearance",
     ),
 }
 

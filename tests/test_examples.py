@@ -19,6 +19,7 @@ CORE = [
     "MaskCutConfig",
     "ProMerge",
     "ProMergeConfig",
+    "describe_masks",
     "load_backbone",
     "open_image",
     "prepare_image",
@@ -26,13 +27,18 @@ CORE = [
     "segment_features",
 ]
 FIFTYONE = [
+    "doubtful_masks",
+    "embed_masks",
     "evaluate",
     "export_coco",
     "generate_masks",
+    "group_masks",
     "import_coco",
     "load_benchmark",
     "load_detector",
     "load_model",
+    "name_groups",
+    "spread_labels",
     "train_detector",
 ]
 

@@ -15,6 +15,7 @@ from .coco import export_field, import_field
 from .demo import demo
 from .evaluate import benchmark_data, evaluate
 from .exporting import export_detector_command
+from .grouping import group, name, spread
 from .masks.generate import generate
 from .masks.predict import predict
 from .profile import benchmark
@@ -61,6 +62,9 @@ for command in (
     benchmark_data,
     export_field,
     import_field,
+    group,
+    name,
+    spread,
     train,
     predict,
     export_detector_command,

@@ -18,6 +18,8 @@ REQUIRED = {
     "benchmark-data": ["nowhere"],
     "export": ["nowhere", "masks", "nowhere.json"],
     "import": ["nowhere", "masks", "nowhere.json"],
+    "group": ["nowhere", "masks"],
+    "spread": ["nowhere", "masks"],
     "train": ["nowhere", "--output", "run"],
     "predict": ["nowhere", "--checkpoint", "nowhere.pt"],
     "app": ["nowhere"],

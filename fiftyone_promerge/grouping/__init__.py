@@ -1,0 +1,1 @@
+"""Masks -> vectors, groups, names."""

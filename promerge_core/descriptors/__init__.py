@@ -1,0 +1,1 @@
+"""Masks -> one vector each, by what they look like."""

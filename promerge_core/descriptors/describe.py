@@ -1,0 +1,95 @@
+"""One vector per mask, as the descriptor of a backbone gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from promerge_core.backbones.base import Backbone
+from promerge_core.errors import PromergeError
+from promerge_core.images import prepare_image
+from promerge_core.registry import find_backbone, load
+
+IMAGE_SIZE = 480
+"""Side of the square that an image is resized to, in pixels, as where masks are made."""
+
+
+def describe_masks(
+    backbone: Backbone, image: Image.Image | np.ndarray, masks: np.ndarray
+) -> np.ndarray:
+    """Describes each mask of an image by one vector.
+
+    Of a network it is the mean of the patch features over the mask, each patch weighted by how
+    much of it the mask covers. The codes of `embedded` mean nothing across images; its vectors are
+    colour and size, see `promerge_core.descriptors.appearance`.
+
+    Args:
+        backbone: as `load_backbone` gives it.
+        image: an image of any mode and size.
+        masks: bool array [N, H, W] of the image's own size.
+
+    Returns:
+        float32 array [N, D].
+
+    Raises:
+        PromergeError: a mask has another size than the image, or no pixels.
+        ImageError: the array is no image.
+
+    Examples:
+        >>> import numpy as np
+        >>> from promerge_core import describe_masks, load_backbone
+        >>> from skimage.data import coffee
+        >>> masks = np.zeros((1, 400, 600), bool)
+        >>> masks[0, 100:200, 300:400] = True
+        >>> describe_masks(load_backbone("embedded"), coffee(), masks).shape
+        (1, 7)
+    """
+    prepared = prepare_image(image, input_size(backbone))
+    for mask in masks:
+        if mask.shape != (prepared.height, prepared.width) or not mask.any():
+            raise PromergeError(
+                f"a mask must have the image's size, {prepared.height} x {prepared.width}, and at "
+                f"least one pixel; got {mask.shape} and {int(mask.sum())} pixels"
+            )
+    return describe_batch(backbone, [prepared.pixels], [list(masks)])[0]
+
+
+def input_size(backbone: Backbone) -> int:
+    """Side of the backbone's input in pixels: a multiple of its patch size."""
+    return IMAGE_SIZE - IMAGE_SIZE % backbone.patch_size
+
+
+@torch.inference_mode()
+def describe_batch(
+    backbone: Backbone,
+    pixels: Sequence[np.ndarray],
+    masks: Sequence[Sequence[np.ndarray]],
+    features: torch.Tensor | None = None,
+) -> list[np.ndarray]:
+    """Describes the masks of a batch of prepared images.
+
+    Args:
+        backbone: as `load_backbone` gives it.
+        pixels: uint8 arrays [S, S, 3], all of one size.
+        masks: for each image its masks, bool arrays [H, W] of the image's own size, none empty.
+        features: the images' features [B, C, h, w] where the backbone gave them already.
+
+    Returns:
+        for each image float32 [N, D].
+    """
+    entry = find_backbone(backbone.name)
+    describe = load(entry.descriptor if entry else "descriptors.features:describe_by_features")
+    found: list[np.ndarray] = describe(backbone, pixels, masks, features)
+    return found
+
+
+def embedding_dim(backbone: Backbone) -> int:
+    """Number D of the values in a mask's vector."""
+    size = input_size(backbone)
+    nothing = torch.zeros(1, backbone.dim, 1, 1)
+    return describe_batch(backbone, [np.zeros((size, size, 3), np.uint8)], [[]], nothing)[0].shape[
+        1
+    ]

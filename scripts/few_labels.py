@@ -1,0 +1,82 @@
+"""Groups and few labels against true boxes: V-measure, accuracy and balanced accuracy.
+
+python scripts/few_labels.py MASKS.json TRUTH.json IMAGES [--backbone embedded]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from sklearn.metrics import balanced_accuracy_score, v_measure_score
+
+from promerge_core import describe_masks, load_backbone, open_image
+from promerge_core.descriptors.clusters import find_groups
+from promerge_core.descriptors.spreading import learn_labels
+
+
+def by_image(file: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Annotations by the image's file name."""
+    names = {image["id"]: image["file_name"] for image in file["images"]}
+    found = defaultdict(list)
+    for one in file["annotations"]:
+        found[names[one["image_id"]]].append(one)
+    return found
+
+
+def true_class(box: list[float], truth: list[dict[str, Any]]) -> int:
+    """The category of the true box with the largest IoU, 0 where that is below 0.5."""
+    if not truth:
+        return 0
+    overlaps = coco_mask.iou([box], [one["bbox"] for one in truth], [0] * len(truth))[0]
+    return int(truth[overlaps.argmax()]["category_id"]) if overlaps.max() >= 0.5 else 0
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("masks", type=Path)
+    parser.add_argument("truth", type=Path)
+    parser.add_argument("images", type=Path)
+    parser.add_argument("--backbone", default="embedded")
+    parser.add_argument("--seeds", type=int, default=5)
+    given = parser.parse_args()
+    backbone = load_backbone(given.backbone)
+    truth = by_image(json.loads(given.truth.read_text()))
+    parts, classes = [], []
+    for name, own in by_image(json.loads(given.masks.read_text())).items():
+        drawn = np.stack([coco_mask.decode(one["segmentation"]).astype(bool) for one in own])
+        parts.append(describe_masks(backbone, open_image(given.images / name), drawn))
+        classes += [true_class(one["bbox"], truth[name]) for one in own]
+    vectors, truths = np.concatenate(parts), np.array(classes)
+    known = np.flatnonzero(truths)
+    print(f"{len(vectors)} masks, {len(known)} with a class: {np.bincount(truths)[1:].tolist()}")
+    for method in ("hdbscan", "kmeans"):
+        found = find_groups(vectors, method).group
+        score = v_measure_score(truths[known], found[known])
+        print(f"{method}: {found.max() + 1} groups, V-measure {score:.3f}")
+    scores = np.array([five_labels(vectors, truths, seed) for seed in range(given.seeds)])
+    for name, column in zip(("accuracy", "balanced"), scores.T, strict=True):
+        print(f"{name}: {column.mean():.3f} +- {column.std():.3f}, {column.round(3).tolist()}")
+
+
+def five_labels(vectors: np.ndarray, truths: np.ndarray, seed: int) -> tuple[float, float]:
+    """Accuracy and balanced accuracy of all other masks after five labels of each class."""
+    random = np.random.default_rng(seed)
+    kinds = np.unique(truths[truths > 0])
+    drawn = [random.choice(np.flatnonzero(truths == one), 5, replace=False) for one in kinds]
+    labelled = np.concatenate(drawn)
+    names = [str(one) for one in truths[labelled]]
+    found = learn_labels(vectors[labelled], names, vectors).guess(vectors).label.astype(int)
+    rest = np.setdiff1d(np.flatnonzero(truths), labelled)
+    right = float((found[rest] == truths[rest]).mean())
+    return right, float(balanced_accuracy_score(truths[rest], found[rest]))
+
+
+if __name__ == "__main__":
+    main()
