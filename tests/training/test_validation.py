@@ -10,11 +10,19 @@ from fiftyone_promerge.training.validation import average_precision
 
 
 def test_the_truth_itself_is_perfect(records):
-    assert average_precision(records, [list(r.masks) for r in records]) == {"AP": 1, "AP50": 1}
+    assert average_precision(records, [list(r.masks) for r in records]) == {
+        "AP": 1,
+        "AP50": 1,
+        "AR100": 1,
+    }
 
 
 def test_nothing_found_is_0(records):
-    assert average_precision(records, [[] for _ in records]) == {"AP": 0, "AP50": 0}
+    assert average_precision(records, [[] for _ in records]) == {
+        "AP": 0,
+        "AP50": 0,
+        "AR100": 0,
+    }
 
 
 def test_half_of_it_is_half(records):
