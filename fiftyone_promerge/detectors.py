@@ -25,10 +25,13 @@ from fiftyone_promerge.training import (
     label_records,
     mask_from_rle,
     train,
+    validation_images,
+    write_results,
 )
 from promerge_core import PromergeError, Summary
 from promerge_core.parameters import takes
 
+from .evaluation.truth import read_truth
 from .fields import FieldError, check_detections_field, check_label_field, count_samples
 from .fiftyone_internals import ApplyModelCall, root_dataset
 from .labels import masks_to_detections
@@ -41,6 +44,7 @@ def train_detector(
     label_field: str = "promerge",
     *,
     output_dir: str | Path,
+    gt_field: str | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Path:
@@ -56,7 +60,10 @@ def train_detector(
         samples: images, some of them with masks. Under torchrun only the process of rank 0 reads
             them, and others can pass None, so that they need no database.
         label_field: the field of `fo.Detections` to train on; `iscrowd` labels are ignored.
-        output_dir: a folder of the run's own.
+        output_dir: a folder of the run's own; in the end `results.json` in it has AP, AP50 and
+            AR100 of the labels and the detector of each round on the validation images.
+        gt_field: a field of ground truth, `fo.Detections` with masks or boxes, to measure them
+            against as well; it is not trained on.
         progress: is called after each iteration, and while labels for a next round are made,
             with the iterations done, those of all rounds, and the latest metrics by name. To
             stop, raise in it: the last checkpoint is written, and what it raised is raised here.
@@ -66,9 +73,9 @@ def train_detector(
         the checkpoint, for `load_detector`.
 
     Raises:
-        FieldError: no image has a mask, a label has none, or the field for a round's labels holds
-            others already.
-        CocoError: the field is not one of detections, or an image's size is unknown.
+        FieldError: no image has a mask, a label has none, no image has ground truth, or the field
+            for a round's labels holds others already.
+        CocoError: a field is not one of detections, or an image's size is unknown.
         PromergeError: the settings cannot be used, or nothing can be written; see the message.
 
     Examples:
@@ -89,6 +96,8 @@ def train_detector(
     if samples is None:
         raise FieldError("there are no samples to train on")
     check_detections_field(samples, label_field)
+    if gt_field is not None:
+        _check_truth(samples, gt_field)
     compute_sizes(samples)
     dataset = root_dataset(samples)
     _check_round_fields(dataset, label_field, options, output_dir)
@@ -110,6 +119,8 @@ def train_detector(
         else:
             _write_rounds(dataset, label_field, output_dir)
     _record(dataset, key, source, options, output_dir, checkpoint)
+    keys = [image.key for image in validation_images(output_dir).values()]
+    write_results(output_dir, gt_field and read_truth(dataset, gt_field, keys))
     return checkpoint
 
 
@@ -148,6 +159,13 @@ def view_records(samples: foc.SampleCollection, label_field: str) -> Iterator[Re
                 for is_crowd in (1, 0)
             )
             yield Record(key, path, height, width, masks, crowds)
+
+
+def _check_truth(samples: foc.SampleCollection, gt_field: str) -> None:
+    """Raises an error where there is nothing to measure against."""
+    check_detections_field(samples, gt_field)
+    if not samples.exists(gt_field).limit(1).values("id"):
+        raise FieldError(f"no image has ground truth in {gt_field!r}; choose another field")
 
 
 def _score(label: dict[str, Any]) -> float:

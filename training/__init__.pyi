@@ -13,7 +13,14 @@ from .options import TrainingOptions as TrainingOptions
 from .recipes import RECIPES as RECIPES
 from .registry import ARCHITECTURES as ARCHITECTURES
 from .registry import ENGINES as ENGINES
+from .run.folder import is_unfinished as is_unfinished
 from .run.folder import label_records as label_records
+from .run.folder import latest_picture as latest_picture
 from .run.folder import loss_curve as loss_curve
+from .run.folder import precision_curve as precision_curve
+from .run.folder import read_results as read_results
+from .run.folder import validation_images as validation_images
 from .run.listener import Progress as Progress
+from .run.results import Truth as Truth
+from .run.results import write_results as write_results
 from .run.train import train as train

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
+from rich.table import Table
 from tqdm import tqdm
 
 from fiftyone_promerge.training.options import TrainingOptions
 
 from .options import declared_options
 from .report import console
+
+_NUMBERS = ("AP", "AP50", "AR100")
 
 
 @click.command()
@@ -29,8 +32,13 @@ from .report import console
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the run: records, logs, checkpoints.",
 )
+@click.option(
+    "--gt-field",
+    help="Field of ground truth to measure labels and detectors against in the end; it is not "
+    "trained on.",
+)
 @declared_options(TrainingOptions)
-def train(dataset: str, field: str, output_dir: Path, **flags: Any) -> None:
+def train(dataset: str, field: str, output_dir: Path, gt_field: str | None, **flags: Any) -> None:
     """Train a class-agnostic detector on the masks of DATASET.
 
     The same command continues a run that was stopped. For several machines, start it on each with
@@ -38,26 +46,41 @@ def train(dataset: str, field: str, output_dir: Path, **flags: Any) -> None:
     """
     from fiftyone_promerge.detectors import train_detector
     from fiftyone_promerge.fields import open_dataset
-    from fiftyone_promerge.training import World, read_checkpoint
+    from fiftyone_promerge.training import World, read_results
 
     is_main = World.current().rank == 0
     checkpoint = train_detector(
         open_dataset(dataset) if is_main else None,
         field,
         output_dir=output_dir,
+        gt_field=gt_field,
         progress=_Interruptible(),
         **TrainingOptions.pick(flags).to_dict(),
     )
     if not is_main:
         return
-    metrics = read_checkpoint(checkpoint).metrics
-    found = ", ".join(f"{name} {metrics[name]:.2g}" for name in ("AP", "AP50") if name in metrics)
+    console.print(_table(read_results(output_dir)))
     for line in (
-        f"Against the labels of the validation images: {found}",
         f"The detector is {checkpoint}; to put its masks into a field:",
         f"    promerge predict {dataset} --checkpoint {checkpoint}",
     ):
         console.print(line, soft_wrap=True)
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    """What `results.json` says, in percent."""
+    from fiftyone_promerge.evaluation.words import percent
+
+    images = max((row["images"] for row in rows), default=0)
+    table = Table(title=f"On the {images} validation images, in percent")
+    for name in ("round", "of", "measured against", "compared"):
+        table.add_column(name)
+    for name in _NUMBERS:
+        table.add_column(name, justify="right")
+    for row in rows:
+        about = (str(row["round"]), row["of"], row["against"], row["shapes"])
+        table.add_row(*about, *(percent(100 * row[name]) for name in _NUMBERS))
+    return table
 
 
 class _Interruptible:

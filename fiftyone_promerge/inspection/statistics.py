@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import fiftyone.core.collections as foc
 from fiftyone import CountValues, HistogramValues, ViewField
@@ -11,7 +12,12 @@ from fiftyone_promerge.benchmarks.registry import published_ap
 from fiftyone_promerge.evaluation.comparison import Row, comparison
 from fiftyone_promerge.evaluation.run import METRICS
 from fiftyone_promerge.fiftyone_internals import root_dataset
-from fiftyone_promerge.training import loss_curve
+from fiftyone_promerge.training import (
+    is_unfinished,
+    latest_picture,
+    loss_curve,
+    precision_curve,
+)
 
 # Bars in each of the inspector's plots.
 _BINS = 30
@@ -96,12 +102,43 @@ def training_curves(samples: foc.SampleCollection) -> dict[str, dict[int, float]
 
     See `fiftyone_promerge.training.loss_curve`.
     """
-    dataset = root_dataset(samples)
+    curves = {key: loss_curve(folder) for key, folder in _training_folders(samples).items()}
+    return {key: curve for key, curve in curves.items() if curve}
+
+
+def precision_curves(samples: foc.SampleCollection) -> dict[str, dict[int, float]]:
+    """AP in percent by iteration of each training of a dataset that was validated, by its key.
+
+    See `fiftyone_promerge.training.precision_curve`.
+    """
     curves = {
-        key: loss_curve(dataset.get_run_info(key).config.output_dir)
-        for key in dataset.list_runs(method="train_detector")
+        key: {iteration: 100 * ap for iteration, ap in precision_curve(folder).items()}
+        for key, folder in _training_folders(samples).items()
     }
     return {key: curve for key, curve in curves.items() if curve}
+
+
+def latest_validation(samples: foc.SampleCollection) -> tuple[str, Path] | None:
+    """The newest picture of a validation in any training of a dataset, and that run's key."""
+    pictures = {
+        key: path
+        for key, folder in _training_folders(samples).items()
+        if (path := latest_picture(folder)) is not None
+    }
+    return max(pictures.items(), key=lambda item: item[1].stat().st_mtime, default=None)
+
+
+def is_training(samples: foc.SampleCollection) -> bool:
+    """Whether any training of a dataset has not written its last detector."""
+    return any(map(is_unfinished, _training_folders(samples).values()))
+
+
+def _training_folders(samples: foc.SampleCollection) -> dict[str, str]:
+    dataset = root_dataset(samples)
+    return {
+        key: dataset.get_run_info(key).config.output_dir
+        for key in dataset.list_runs(method="train_detector")
+    }
 
 
 def evaluation_rows(samples: foc.SampleCollection) -> list[Row]:

@@ -137,25 +137,39 @@ class Canvas:
         Returns:
             the plot.
         """
-        picture = {
-            "source": _data_uri(self.pixels if pixels is None else pixels),
-            **{"xref": "x", "yref": "y", "x": 0, "y": 0},
-            **{"sizex": self.width, "sizey": self.height},
-            "sizing": "stretch",
-            "layer": "below",
-        }
-        axis = {"visible": False, "fixedrange": True, "constrain": "domain"}
-        return {
-            # Without a trace Plotly draws no axes, and so no picture.
-            "data": traces or [{"type": "scatter", "x": [None], "y": [None]}],
-            "layout": {
-                "images": [picture],
-                "xaxis": {**axis, "range": [0, self.width]},
-                "yaxis": {**axis, "range": [self.height, 0], "scaleanchor": "x"},
-                **LAYOUT,
-            },
-            "config": CONFIG,
-        }
+        return pixels_plot(self.pixels if pixels is None else pixels, traces)
+
+
+def pixels_plot(pixels: np.ndarray, traces: list[Plot]) -> Plot:
+    """Traces over pixels.
+
+    Args:
+        pixels: uint8 array [height, width, 3]; traces have its coordinates.
+        traces: what to draw.
+
+    Returns:
+        the plot.
+    """
+    height, width, _ = pixels.shape
+    picture = {
+        "source": _data_uri(pixels),
+        **{"xref": "x", "yref": "y", "x": 0, "y": 0},
+        **{"sizex": width, "sizey": height},
+        "sizing": "stretch",
+        "layer": "below",
+    }
+    axis = {"visible": False, "fixedrange": True, "constrain": "domain"}
+    return {
+        # Without a trace Plotly draws no axes, and so no picture.
+        "data": traces or [{"type": "scatter", "x": [None], "y": [None]}],
+        "layout": {
+            "images": [picture],
+            "xaxis": {**axis, "range": [0, width]},
+            "yaxis": {**axis, "range": [height, 0], "scaleanchor": "x"},
+            **LAYOUT,
+        },
+        "config": CONFIG,
+    }
 
 
 def _data_uri(pixels: np.ndarray) -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from fiftyone_promerge.evaluation.comparison import Row
 from fiftyone_promerge.inspection.statistics import Histogram
 
-from .canvas import BACKGROUND, CONFIG, INSTANCES, LAYOUT, PROPOSAL, Plot
+from .canvas import BACKGROUND, CONFIG, INSTANCES, LAYOUT, PROPOSAL, Plot, pixels_plot
 
 _MAX_POINTS = 1000
+_PICTURE_SIDE = 1600  # pixels
+_PICTURE_HEIGHT = 480  # pixels of the panel
 
 
 def counts_plot(images_by_masks: dict[int, int]) -> Plot:
@@ -92,12 +96,21 @@ def evaluations_plot(rows: list[Row]) -> Plot:
 
 def losses_plot(curves: dict[str, dict[int, float]]) -> Plot:
     """One line for each run, of at most about a thousand of its iterations."""
+    return _curves_plot(curves, "Loss", "%{y:.3f}", mode="lines")
+
+
+def precisions_plot(curves: dict[str, dict[int, float]]) -> Plot:
+    """One line for each run, with a dot for each of its validations; AP is in percent."""
+    return _curves_plot(curves, "AP, percent", "%{y:.1f}", mode="lines+markers")
+
+
+def _curves_plot(curves: dict[str, dict[int, float]], label: str, shown: str, mode: str) -> Plot:
     lines = []
     for colour, (key, curve) in zip(itertools.cycle(INSTANCES), curves.items(), strict=False):
         step = math.ceil(len(curve) / _MAX_POINTS)
         x, y = (list(values)[::step] for values in (curve, curve.values()))
-        line = {"type": "scatter", "mode": "lines", "name": key, "line": {"color": colour}}
-        lines.append({**line, "x": x, "y": y, "hovertemplate": "iteration %{x}: %{y:.3f}"})
+        line = {"type": "scatter", "mode": mode, "name": key, "line": {"color": colour}}
+        lines.append({**line, "x": x, "y": y, "hovertemplate": f"iteration %{{x}}: {shown}"})
     return {
         "data": lines,
         "layout": {
@@ -106,7 +119,17 @@ def losses_plot(curves: dict[str, dict[int, float]]) -> Plot:
             "showlegend": True,
             "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.2},
             "xaxis": {"title": {"text": "Iteration"}, "fixedrange": True},
-            "yaxis": {"title": {"text": "Loss"}, "fixedrange": True},
+            "yaxis": {"title": {"text": label}, "fixedrange": True},
         },
         "config": CONFIG,
     }
+
+
+def validation_plot(path: Path) -> Plot:
+    """The picture of a validation, as large as the panel is wide."""
+    with Image.open(path) as picture:
+        picture.thumbnail((_PICTURE_SIDE, _PICTURE_SIDE))
+        pixels = np.asarray(picture.convert("RGB"))
+    plot = pixels_plot(pixels, [])
+    plot["layout"]["height"] = _PICTURE_HEIGHT
+    return plot

@@ -129,7 +129,7 @@ class Inspector(foo.Panel):
         try:
             if sample is None:
                 self._show_field(panel, ctx)
-                show_overview(panel, ctx.target_view(), ctx.panel.state.field)
+                show_overview(panel, ctx.target_view(), ctx.panel.state.field, self.redraw)
             else:
                 self._show_sample(panel, ctx, sample)
         except PromergeError as error:

@@ -72,10 +72,14 @@ def test_records_are_the_views_masks_pixel_by_pixel(dataset):
 def test_train_predict_and_the_labels_of_a_round(dataset, train, tmp_path):
     import fiftyone_promerge as fop
     from fiftyone_promerge.inspection.statistics import training_curves
+    from fiftyone_promerge.training import read_results
 
     calls = []
     checkpoint = train(
-        dataset, output_dir=tmp_path / "run", progress=lambda *call: calls.append(call)
+        dataset,
+        output_dir=tmp_path / "run",
+        gt_field="boxes",
+        progress=lambda *call: calls.append(call),
     )
     # Once after each iteration, and once while the second round's labels were made.
     assert [call[:2] for call in calls] == [(1, 2), (1, 2), (2, 2)]
@@ -93,6 +97,15 @@ def test_train_predict_and_the_labels_of_a_round(dataset, train, tmp_path):
     assert run.checkpoint == str(checkpoint)
     assert run.source == {"dataset": dataset.name, "field": "boxes", "images": 4}
     assert run.options["recipe"] == "tiny"
+    rows = read_results(tmp_path / "run")
+    assert {(row["round"], row["of"], row["against"]) for row in rows} == {
+        (0, "detector", "labels of round 0"),
+        (1, "labels", "labels of round 0"),
+        (1, "detector", "labels of round 0"),
+        *[(n, of, "ground truth") for n in (0, 1) for of in ("labels", "detector")],
+    }
+    # The labels are the ground truth here.
+    assert {row["AP"] for row in rows if row["of"] == "labels"} == {1}
     curves = training_curves(dataset.limit(1))
     assert [*curves] == ["boxes_detector"] and [*curves["boxes_detector"]] == [1, 2]
 
@@ -168,6 +181,7 @@ def test_torchrun_needs_the_database_in_its_first_process_alone(dataset, tmp_pat
     detector = tmp_path / "run" / "round_0" / "detector.pt"
     assert detector.exists()
     assert done.stdout.count(f"The detector is {detector}") == 1
+    assert done.stdout.count("On the 1 validation images, in percent") == 1
     dataset.reload()
     assert dataset.get_run_info("boxes_detector").config.checkpoint == str(detector)
 

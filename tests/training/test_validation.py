@@ -10,11 +10,19 @@ from fiftyone_promerge.training.validation import average_precision
 
 
 def test_the_truth_itself_is_perfect(records):
-    assert average_precision(records, [list(r.masks) for r in records]) == {"AP": 1, "AP50": 1}
+    assert average_precision(records, [list(r.masks) for r in records]) == {
+        "AP": 1,
+        "AP50": 1,
+        "AR100": 1,
+    }
 
 
 def test_nothing_found_is_0(records):
-    assert average_precision(records, [[] for _ in records]) == {"AP": 0, "AP50": 0}
+    assert average_precision(records, [[] for _ in records]) == {
+        "AP": 0,
+        "AP50": 0,
+        "AR100": 0,
+    }
 
 
 def test_half_of_it_is_half(records):
@@ -38,3 +46,11 @@ def test_what_lies_in_a_crowd_counts_as_nothing(records):
     assert average_precision(crowded, found)["AP"] == 1
     wrong = [dataclasses.replace(record, masks=record.masks[:1]) for record in records]
     assert average_precision(wrong, found)["AP"] < 1
+
+
+def test_boxes_are_compared_by_their_boxes_alone(records):
+    """A mask of other pixels, and of none, in the same box is perfect."""
+    found = [[dataclasses.replace(m, segmentation={}) for m in r.masks] for r in records]
+    assert average_precision(records, found, "bbox") == {"AP": 1, "AP50": 1, "AR100": 1}
+    moved = [[dataclasses.replace(m, bbox=(0.0, 0.0, 1.0, 1.0)) for m in r.masks] for r in records]
+    assert average_precision(records, moved, "bbox")["AR100"] == 0

@@ -39,6 +39,12 @@ Report = Callable[[int, Mapping[str, float]], None]
 Stop = Callable[[], bool]
 """Says whether to stop."""
 
+VALIDATIONS = "validations.json"
+"""In the folder of a round: AP by the number of iterations done."""
+
+PICTURES = "validation"
+"""In the folder of a round: the pictures of its validations, named by the iterations done."""
+
 
 class World(NamedTuple):
     """The processes that train together, as torchrun tells each of them.

@@ -13,7 +13,7 @@ from fiftyone_promerge.training.data.samples import open_record
 from promerge_core import Mask
 from promerge_core.masks.painting import paint
 
-from .base import Job
+from .base import PICTURES, Job
 
 IMAGES = 4
 """Validation images in a picture."""
@@ -48,9 +48,11 @@ def show_validation(
     measured = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("AP", "AP50"))
     title = f"Round {job.round}, {done} iterations: {measured} against the labels"
     picture = draw_validation(job.records, found, title)
-    path = job.folder / "validation" / f"{done:06d}.png"
+    path = job.folder / PICTURES / f"{done:06d}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
+    partial = path.with_suffix(".partial")  # a reader never sees half of it
+    picture.save(partial, "PNG")
+    partial.replace(path)
     with SummaryWriter(str(job.folder / "tensorboard" / "validation")) as writer:
         writer.add_image("validation", np.asarray(picture), done, dataformats="HWC")
 

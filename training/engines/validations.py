@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .base import Job
+from .base import VALIDATIONS, Job
 
 
 class Validations:
@@ -24,7 +24,7 @@ class Validations:
 
     def __init__(self, job: Job, done: int) -> None:
         self._patience = job.patience
-        self._path = job.folder / "validations.json"
+        self._path = job.folder / VALIDATIONS
         stored = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
         self.aps = {int(step): ap for step, ap in stored.items() if int(step) <= done}
 
@@ -43,8 +43,10 @@ class Validations:
         return is_best
 
     def write(self) -> None:
-        """Keeps them for a run that continues."""
-        self._path.write_text(json.dumps(self.aps), encoding="utf-8")
+        """Keeps them for a run that continues; a reader never sees half of them."""
+        partial = self._path.with_suffix(".partial")
+        partial.write_text(json.dumps(self.aps), encoding="utf-8")
+        partial.replace(self._path)
 
     @property
     def is_enough(self) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from fiftyone_promerge.training.data.records import RecordFile
+from fiftyone_promerge.training.data.records import Record, RecordFile
+from fiftyone_promerge.training.engines.base import PICTURES
 
-from .logs import logged_losses
+from .logs import logged_losses, validated_precisions
 from .settings import Settings
 
 SETTINGS = "run.json"
@@ -18,6 +22,9 @@ RECORDS = "records.jsonl"
 
 DETECTOR = "detector.pt"
 """In the folder of each round, in the end: the trained detector."""
+
+RESULTS = "results.json"
+"""In the folder of the run, in the end: the table of its labels and detectors."""
 
 
 def round_folder(folder: Path, number: int) -> Path:
@@ -43,18 +50,76 @@ def label_records(output_dir: str | Path) -> dict[int, RecordFile]:
     return found
 
 
+def validation_images(output_dir: str | Path) -> dict[int, Record]:
+    """The images that the first round of a run leaves out of training, with its labels.
+
+    Args:
+        output_dir: folder of the run.
+
+    Returns:
+        their records by position in the records of every round.
+    """
+    folder = Path(output_dir)
+    recipe = Settings.load(folder / SETTINGS).recipe
+    records = RecordFile(round_folder(folder, 0) / RECORDS)
+    split = records.split(
+        recipe.validation_fraction, recipe.max_validation_images, recipe.min_validation_images
+    )
+    return {int(position): records[int(position)] for position in split.validation}
+
+
 def loss_curve(output_dir: str | Path) -> dict[int, float]:
     """The losses that a run has logged so far, by iteration, counted over all rounds from 1.
 
     It is empty where there is no run, or none any more.
     """
-    folder, done = Path(output_dir), 0
+    return dict(_over_rounds(Path(output_dir), logged_losses))
+
+
+def precision_curve(output_dir: str | Path) -> dict[int, float]:
+    """AP of the validations of a run so far, in [0, 1], by iteration, counted over all rounds.
+
+    It is empty where there is no run, or none any more.
+    """
+    return dict(_over_rounds(Path(output_dir), validated_precisions))
+
+
+def latest_picture(output_dir: str | Path) -> Path | None:
+    """The picture of the last validation of a run so far; None where there is none."""
+    pictures = Path(output_dir).glob(f"round_*/{PICTURES}/*.png")
+    return max(pictures, key=lambda path: (_number(path.parents[1]), int(path.stem)), default=None)
+
+
+def is_unfinished(output_dir: str | Path) -> bool:
+    """Whether there is a run whose last detector is still to be written."""
+    folder = Path(output_dir)
     if not (folder / SETTINGS).exists():
-        return {}
-    curve = {}
+        return False
+    settings = Settings.load(folder / SETTINGS)
+    rounds = len(settings.recipe.rounds[: settings.options["rounds"]])
+    return not (round_folder(folder, rounds - 1) / DETECTOR).exists()
+
+
+def read_results(output_dir: str | Path) -> list[dict[str, Any]]:
+    """The rows of a run's table; see `write_results`."""
+    rows = json.loads((Path(output_dir) / RESULTS).read_text(encoding="utf-8"))["rows"]
+    assert isinstance(rows, list)
+    return rows
+
+
+def _over_rounds(
+    folder: Path, values: Callable[[Path], Iterable[tuple[int, float]]]
+) -> Iterator[tuple[int, float]]:
+    """Finite values of all rounds, by ascending iteration of the run."""
+    if not (folder / SETTINGS).exists():
+        return
+    done = 0
     for number, schedule in enumerate(Settings.load(folder / SETTINGS).recipe.rounds):
-        for iteration, loss in logged_losses(round_folder(folder, number)):
-            if math.isfinite(loss):
-                curve[done + iteration] = loss
+        for iteration, value in sorted(values(round_folder(folder, number))):
+            if math.isfinite(value):
+                yield done + iteration, value
         done += schedule.iterations
-    return dict(sorted(curve.items()))
+
+
+def _number(round_folder: Path) -> int:
+    return int(round_folder.name.removeprefix("round_"))

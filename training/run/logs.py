@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from fiftyone_promerge.training.engines.base import VALIDATIONS
+
 
 def logged_losses(folder: Path) -> Iterator[tuple[int, float]]:
     """Iterations, from 1, and their losses, in any order; also while they are written.
@@ -24,6 +26,18 @@ def logged_losses(folder: Path) -> Iterator[tuple[int, float]]:
         for values in map(json.loads, _whole_lines(path)):
             if "total_loss" in values:
                 yield values["iteration"] + 1, values["total_loss"]
+
+
+def validated_precisions(folder: Path) -> Iterator[tuple[int, float]]:
+    """Iterations and the AP on the validation images after them, in [0, 1], in any order.
+
+    Args:
+        folder: of the round.
+    """
+    path = folder / VALIDATIONS
+    if path.exists():
+        for iteration, precision in json.loads(path.read_text(encoding="utf-8")).items():
+            yield int(iteration), precision
 
 
 def _whole_lines(path: Path) -> list[str]:

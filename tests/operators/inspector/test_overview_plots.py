@@ -44,3 +44,12 @@ def test_a_long_curve_is_thinned(plots):
     (line,) = plots.losses_plot({"long": curve})["data"]
     assert len(line["x"]) == 1000
     assert (line["x"][1], line["y"][1]) == (6, 1 / 6)
+
+
+def test_the_picture_of_a_validation_is_shown_whole_and_made_smaller(plots, tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (3200, 800), "red").save(tmp_path / "1.png")
+    layout = plots.validation_plot(tmp_path / "1.png")["layout"]
+    assert (layout["images"][0]["sizex"], layout["images"][0]["sizey"]) == (1600, 400)
+    assert layout["yaxis"]["range"] == [400, 0]
