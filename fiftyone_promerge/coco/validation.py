@@ -159,9 +159,10 @@ def check_numbers(annotation: dict[str, Any], size: ImageSize, what: str) -> Non
             raise CocoError(f"{what} has the {key} {shown(value)}, which is not a finite number")
     if annotation.get("iscrowd") not in (None, 0, 1):
         raise CocoError(f"{what} has iscrowd {shown(annotation['iscrowd'])}, which is not 0 or 1")
-    category = annotation.get("category_id")
-    if category is not None and not is_id(category):
-        raise CocoError(f"{what} has the category_id {shown(category)}, which is not an integer")
+    for key in ("id", "category_id"):
+        value = annotation.get(key)
+        if value is not None and not is_id(value):
+            raise CocoError(f"{what} has the {key} {shown(value)}, which is not an integer")
 
 
 def _check_box(bbox: Any, size: ImageSize, what: str) -> None:
