@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     import fiftyone as fo
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_finish() -> None:
+    """FiftyOne connects to a database when it is imported: it must find that of the tests."""
+    if "fiftyone.core" in sys.modules:
+        pytest.exit("a test module imports fiftyone at its top; import it in the tests", 1)
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fiftyone as fo
-
 
 def test_a_dataset_is_written_to_by_its_own_name_alone(promerge, photos: Path, dataset_name: str):
+    import fiftyone as fo
+
     dataset = fo.Dataset(dataset_name)
     dataset.add_images([str(photos / "0.png")])
     result = promerge("generate", dataset_name, "--dataset", "other", *promerge.FAST)
@@ -19,6 +19,8 @@ def test_a_dataset_is_written_to_by_its_own_name_alone(promerge, photos: Path, d
 def test_a_folder_never_joins_a_dataset_of_its_name_with_other_images(
     promerge, photos: Path, dataset_name: str
 ):
+    import fiftyone as fo
+
     folder = photos.rename(photos.with_name(dataset_name))
     dataset = fo.Dataset(dataset_name)
     dataset.add_images([str(folder.parent / "elsewhere.png")])
