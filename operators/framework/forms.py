@@ -217,6 +217,9 @@ class Form:
         options = {"default": default, "labels": labels, "required": required}
         value = inputs.ask(self.inputs, one, given, **options)
         self._homes[one.name] = self.inputs
+        if self._section is not None and given is not None and given == self._params.get(one.name):
+            # What opens the form knows no sections; the App shows what is in them, or defaults.
+            self.inputs.get_property(one.name).default = value
         usual = one.default if default is None else default
         if value != usual or self.inputs.get_property(one.name).invalid:
             self._unusual.add(one.name)

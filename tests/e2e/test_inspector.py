@@ -43,7 +43,7 @@ def test_sliders_redo_the_stages_and_their_values_go_to_the_form(app, inspector,
     expect(inspector.get_by_text("proposals are kept")).to_be_visible()
     inspector.get_by_role("button", name="Use for the dataset").click()
     expect(app.prompt.get_by_text("Seed stride", exact=True)).to_be_visible()
-    assert app.field("Backbone").input_value() == "embedded"
+    assert app.field("Backbone").input_value().startswith("embedded")
     assert app.field("Seed stride").input_value() == "6"
 
 

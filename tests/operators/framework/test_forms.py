@@ -65,6 +65,12 @@ def test_a_section_with_another_value_is_open(form, params):
     assert shown(given)["more"]["view"]["default_expanded"]
 
 
+def test_a_value_that_opens_the_form_is_shown_in_its_section(form):
+    opened = form(depth=5)
+    ask(opened)
+    assert shown(opened)["more"]["type"]["properties"]["depth"]["default"] == 5
+
+
 def test_a_wrong_value_in_a_section_makes_the_form_invalid(form):
     wrong = form(more={"depth": 0})
     ask(wrong)
