@@ -49,6 +49,14 @@ def test_patches_alone_are_generated(internals, labelled):
     assert internals.is_generated(labelled.to_patches("boxes").limit(1))
 
 
+def test_a_serialized_view_is_that_view_again(internals, labelled):
+    import fiftyone as fo
+
+    view = labelled.skip(1).limit(2)
+    again = fo.DatasetView._build(labelled, internals.serialized_view(view))
+    assert again.values("id") == view.values("id")
+
+
 def test_the_call_of_apply_model_is_found_from_inside_a_model(internals, dataset, small_model):
     calls = []
     predict = small_model.predict_prepared
@@ -141,7 +149,8 @@ FOLDERS = ("promerge_core", "fiftyone_promerge", "operators", "training")
 OTHERS = {
     *("_asdict", "_fields", "_replace"),  # of every NamedTuple
     *("_gts", "_dts", "_paramsEval"),  # of pycocotools, which reads no annotations from memory
-    *("_target_", "_value_", "_BatchNorm"),  # of detectron2's lazy configs, Enum and PyTorch
+    *("_target_", "_value_"),  # of detectron2's lazy configs and Enum
+    *("_BatchNorm", "_shape_as_tensor"),  # of PyTorch
 }
 """Names with an underscore, read from other objects than `self`, that are not FiftyOne's."""
 
@@ -170,7 +179,7 @@ def test_no_other_module_uses_a_private_name_of_fiftyone():
     }
     assert used.pop("fiftyone_promerge/fiftyone_internals.py") == {
         *("_root_dataset", "_is_generated", "_dataset", "_bulk_write", "_sample_collection"),
-        "_cls",
+        *("_cls", "_serialize"),
     }
     assert used == {}
 

@@ -80,9 +80,10 @@ def test_figures_of_a_gpu_are_printed_where_there_are_any():
 
 
 def test_every_command_prints_by_the_same_console():
-    from fiftyone_promerge.cli import app, coco, demo, evaluate, generate, profile, training
+    from fiftyone_promerge.cli import app, coco, demo, evaluate, profile, training
+    from fiftyone_promerge.cli.masks import generate, predict
 
-    for module in (app, coco, demo, evaluate, generate, profile, training):
+    for module in (app, coco, demo, evaluate, generate, predict, profile, training):
         assert module.console is console
 
 

@@ -23,7 +23,7 @@ SCRIPT = """
     app = App()
     stream = app.stream("generate_masks", dataset, params)
     for message in stream:
-        if "1 of 4" in app.label(message.body.params):
+        if "of 4" in app.label(message.body.params):
             break
     print("RESTART", flush=True)
     sys.stdin.readline()
