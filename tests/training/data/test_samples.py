@@ -81,7 +81,8 @@ def test_without_pasting_every_image_has_its_own_instances_alone(file, tiny_reci
 
 def test_an_unreadable_image_is_replaced_by_the_next_one(records, tmp_path, tiny_recipe, caplog):
     (tmp_path / "broken.png").write_text("words")
-    wrong = dataclasses.replace(records[1], path=records[1].path, width=63)
+    Image.new("RGB", (63, 64)).save(tmp_path / "narrow.png")
+    wrong = dataclasses.replace(records[1], path=str(tmp_path / "narrow.png"))
     several = [dataclasses.replace(records[0], path=str(tmp_path / "broken.png")), wrong]
     write_records(tmp_path / "r.jsonl", [*several, records[2]])
     file = RecordFile(tmp_path / "r.jsonl")
@@ -89,7 +90,7 @@ def test_an_unreadable_image_is_replaced_by_the_next_one(records, tmp_path, tiny
     with caplog.at_level(logging.WARNING):
         assert all(len(made[number].masks) for number in range(3))
     assert any("broken.png: not an image" in message for message in caplog.messages)
-    assert any("its masks have 63 x 64" in message for message in caplog.messages)
+    assert any("has 63 x 64 pixels, its masks" in message for message in caplog.messages)
 
 
 def test_when_none_can_be_read_it_is_one_sentence(records, tmp_path, tiny_recipe):
