@@ -31,6 +31,7 @@ FIFTYONE = [
     "embed_masks",
     "evaluate",
     "export_coco",
+    "export_detector",
     "generate_masks",
     "group_masks",
     "import_coco",
@@ -129,6 +130,7 @@ def test_the_example_on_datasets_runs(name, no_datasets, coco_files):
 def test_the_examples_of_a_detector_train_it_and_load_what_was_trained(no_datasets, quick_smoke):
     run_example("fiftyone_promerge", "train_detector")
     run_example("fiftyone_promerge", "load_detector")
+    run_example("fiftyone_promerge", "export_detector")
 
 
 @pytest.mark.parametrize(
