@@ -45,6 +45,8 @@ def show_validation(
         metrics: what was measured, for the title: `AP` and `AP50`, in [0, 1].
     """
     found = {position: masks for part in parts for position, masks in part.items()}
+    if not found:  # not one validation image can be read any more
+        return
     measured = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("AP", "AP50"))
     title = f"Round {job.round}, {done} iterations: {measured} against the labels"
     picture = draw_validation(job.records, found, title)
