@@ -13,6 +13,7 @@ from torch import nn
 
 from promerge_core.registry import OFFLINE_BACKBONE, BackboneEntry
 
+from .attention import faster_attention
 from .base import Backbone, BackboneError
 from .weights import load_state, read_state_dict
 
@@ -61,7 +62,8 @@ class ViTBackbone(Backbone):
                 positions.to(self.device, self.dtype), requires_grad=False
             )
             self._grid = (height, width)
-        keys = self.model.forward_features(images.to(self.dtype))
+        with faster_attention(self.device, self.dtype):
+            keys = self.model.forward_features(images.to(self.dtype))
         keys = keys[:, self.model.num_prefix_tokens :].float().to(self.features_device)
         return keys.unflatten(1, (height, width)).permute(0, 3, 1, 2)
 
