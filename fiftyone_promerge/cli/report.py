@@ -97,8 +97,11 @@ def _profile_lines(figures: dict[str, Any]) -> Iterator[str]:
         f"end to end: {whole['images_per_s']:.2f} images/s, {whole['to_backbone']:.2f} times the "
         f"backbone alone, masks of each image: {' '.join(map(str, whole['masks']))}"
     )
+    floor = whole["floor"]
     yield (
-        f"lower bound: the backbone's FLOPs at the measured matmul rate take "
+        f"lower bound: the backbone's {floor['flop'] / 1e12:.2f} TFLOP at "
+        f"{floor['flop_per_s'] / 1e12:.2f} TFLOP/s and {floor['exponentials'] / 1e9:.2f} G "
+        f"exponentials at {floor['exponentials_per_s'] / 1e9:.2f} G/s, both measured, take "
         f"{whole['floor_s']:.3f} s, {whole['share_of_floor']:.0%} of the time"
     )
     for peer, ratio in figures["peers"].items():

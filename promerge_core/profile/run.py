@@ -16,7 +16,6 @@ import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
-from torch.utils.flop_counter import FlopCounterMode
 
 from promerge_core.backbones.base import Backbone
 from promerge_core.backbones.loading import check_backbone, load_backbone
@@ -25,10 +24,12 @@ from promerge_core.generator import ProMerge
 from promerge_core.images import PreparedImage, prepare_image
 
 from .comparison import measure_peers, measure_stages
+from .floor import measure_floor
 from .planted import plant
 from .stopwatch import Stopwatch
 
-_MATRIX = 2048
+_BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")
+"""PyTorch's names for a processor's instructions on bfloat16."""
 
 
 def run_profile(
@@ -60,10 +61,10 @@ def run_profile(
     Returns:
         `machine`; `backbone`; `rows` with the median and minimum seconds per image of each stage;
         `end_to_end` with images per second, the ratio to the backbone alone, the number of masks
-        of each image, the lower bound `floor_s`, which is what the backbone's multiplications
-        take at the rate of a large matrix product, in seconds per image, and that bound's share
-        of the time, `share_of_floor`; `peers` with ratios; `peak_rss_mib`, and `peak_gpu_mib` on
-        CUDA.
+        of each image, the lower bound `floor_s`, which is what the backbone's products and
+        exponentials take at this machine's best rates, in seconds per image, that bound's share
+        of the time, `share_of_floor`, and its parts, `floor` (see `Floor`); `peers` with ratios;
+        `peak_rss_mib`, and `peak_gpu_mib` on CUDA.
 
     Raises:
         BackboneError: see `load_backbone`.
@@ -119,15 +120,17 @@ def _measure_all(
                 continue
             alone.append(seconds[0] / batch_size)
             whole.append(seconds[1] / batch_size)
-        bound = _flops(network, batch) / batch_size / _matmul_rate(watch, _dtype(network))
+        images = network.normalise(np.stack([image.pixels for image in batch]))
+        floor = measure_floor(network, images, _dtype(network), watch)
     watch.add("backbone (keys)", alone)
     watch.add("end to end, after the resize", whole)
     return {
         "images_per_s": len(whole) / sum(whole),
         "to_backbone": sum(whole) / sum(alone),
         "masks": masks,
-        "floor_s": bound,
-        "share_of_floor": bound * len(whole) / sum(whole),
+        "floor_s": floor.seconds,
+        "share_of_floor": floor.seconds * len(whole) / sum(whole),
+        "floor": floor._asdict(),
     }
 
 
@@ -135,21 +138,6 @@ def _batches(prepared: Sequence[PreparedImage], size: int) -> Iterator[list[Prep
     turns = cycle(prepared)
     while True:
         yield list(islice(turns, size))
-
-
-def _flops(network: Backbone, batch: Sequence[PreparedImage]) -> int:
-    """Floating-point operations of the backbone on a batch, two for a multiply and add."""
-    images = network.normalise(np.stack([image.pixels for image in batch]))
-    with FlopCounterMode(display=False) as counter:
-        network(images)
-    return counter.get_total_flops()
-
-
-def _matmul_rate(watch: Stopwatch, dtype: torch.dtype) -> float:
-    """Floating-point operations per second in a product of two large matrices, at its best."""
-    matrix = torch.randn(_MATRIX, _MATRIX, device=watch.device).to(dtype)
-    runs = [watch.seconds(lambda: matrix @ matrix) for _ in range(watch.repeats + 2)]
-    return 2 * _MATRIX**3 / min(runs)
 
 
 def _load(name: str, device: str, dtype: str, weights: str | None) -> Backbone:
@@ -168,9 +156,11 @@ def _dtype(network: Backbone) -> torch.dtype:
 
 
 def _machine(network: Backbone) -> dict[str, Any]:
-    machine = {
+    capabilities = torch.cpu.get_capabilities()
+    machine: dict[str, Any] = {
         "device": network.device.type,
-        "processor": torch.cpu.get_capabilities().get("cpu_name", platform.processor()),
+        "processor": capabilities.get("cpu_name", platform.processor()),
+        "bfloat16": " ".join(name for name in _BFLOAT16 if capabilities.get(name)) or "emulated",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }

@@ -59,6 +59,12 @@ def test_figures_of_a_gpu_are_printed_where_there_are_any():
             "masks": [1, 2],
             "floor_s": 0.1,
             "share_of_floor": 0.2,
+            "floor": {
+                "flop": 3e11,
+                "flop_per_s": 4e11,
+                "exponentials": 1.5e9,
+                "exponentials_per_s": 6e9,
+            },
         },
         "peers": {"scipy": 12.0},
         "fiftyone": {
@@ -72,6 +78,9 @@ def test_figures_of_a_gpu_are_printed_where_there_are_any():
     }
     shown = printed(print_profile, figures)
     assert "scipy: 12.0 times as long as ours" in shown
+    assert "0.30 TFLOP at 0.40 TFLOP/s and 1.50 G exponentials at 6.00 G/s" in " ".join(
+        shown.split()
+    )
     assert "6.0 ms" in shown and "GPU" not in shown
     assert "peak GPU memory: 70 MiB" in printed(print_profile, {**figures, "peak_gpu_mib": 70})
 
