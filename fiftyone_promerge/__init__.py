@@ -32,4 +32,5 @@ class _SourceTree:
 
 
 if not (Path(__file__).parent / "operators").is_dir():
-    sys.meta_path.append(_SourceTree)
+    # First: another source tree may be installed, and its parts are not this one's.
+    sys.meta_path.insert(0, _SourceTree)
