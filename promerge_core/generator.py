@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import abc
 import functools
+import logging
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import compress, islice
@@ -26,6 +28,8 @@ from .config import ProMergeConfig, RefinementConfig
 from .images import PreparedImage, prepare_image
 from .parameters import ConfigError
 from .timing import Timer
+
+logger = logging.getLogger(__name__)
 
 
 class ImageMasks(list[Mask]):
@@ -98,6 +102,7 @@ class MaskGenerator(abc.ABC):
         self.backbone = backbone
         self.config = config
         self.timer = Timer(backbone.device)
+        self._most_images = sys.maxsize
         if self.input_size < 2 * backbone.patch_size:
             raise ConfigError(
                 f"image_size {config.image_size} is too small for patches of "
@@ -154,21 +159,43 @@ class MaskGenerator(abc.ABC):
 
     @torch.inference_mode()
     def generate_prepared(self, images: Sequence[PreparedImage]) -> list[ImageMasks]:
-        """The same for images that `prepare` has resized, all in one batch of the backbone."""
-        if not images:
-            return []
+        """The same for images that `prepare` has resized, all in one batch of the backbone.
+
+        A batch that the device's memory does not hold is halved, as are all that follow.
+
+        Raises:
+            torch.OutOfMemoryError: the memory does not hold a single image.
+        """
+        results: list[ImageMasks] = []
+        while len(results) < len(images):
+            batch = images[len(results) : len(results) + self._most_images]
+            try:
+                results += self._generate_batch(batch)
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+                self._most_images = len(batch) // 2
+                logger.warning(
+                    "%d images do not fit into the device's memory: from here on %d at a time",
+                    len(batch),
+                    self._most_images,
+                )
+        return results
+
+    def _generate_batch(self, images: Sequence[PreparedImage]) -> list[ImageMasks]:
         with self.timer.stage("backbone"):
             pixels = torch.as_tensor(
                 np.stack([image.pixels for image in images]), device=self.backbone.device
             )
             features = self.backbone(self.backbone.normalise(pixels))
-        self.timer.images += len(images)
         with self.timer.stage("stages"):
             found = self.find(features, pixels)
         with self.timer.stage("refine"):
             refined, iou = refine_batch(list(pixels), [one.masks for one in found], self.config)
         with self.timer.stage("encode"):
-            return self._encode(images, found, refined, iou)
+            results = self._encode(images, found, refined, iou)
+        self.timer.images += len(images)
+        return results
 
     def _encode(
         self,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from .fixed_point import fixed_point
+
 
 def connected_components(masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Labels the 4-connected components of many masks at once, on their device.
@@ -42,16 +44,15 @@ def connected_components(masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
 
 def _graph_components(nodes: int, tail: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
     """For each node the lowest node of its component, int64 [nodes]."""
-    parent = torch.arange(nodes, device=tail.device)
     ends = torch.cat([tail, head])
-    while True:
+
+    def hook(parent: torch.Tensor) -> torch.Tensor:
         lowest = torch.minimum(parent[tail], parent[head]).repeat(2)
         hooked = parent.scatter_reduce(0, parent[ends], lowest, "amin")
         hooked = hooked.scatter_reduce(0, ends, lowest, "amin")
-        hooked = hooked[hooked]
-        if torch.equal(hooked, parent):
-            return parent
-        parent = hooked
+        return hooked[hooked]
+
+    return fixed_point(hook, torch.arange(nodes, device=tail.device))
 
 
 def fill_holes(masks: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 
@@ -15,18 +17,22 @@ _PATCH = 8
 
 
 def refine_by_ground(
-    pixels: torch.Tensor, masks: torch.Tensor, config: RefinementConfig
+    pixels: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], config: RefinementConfig
 ) -> torch.Tensor:
     """What of each mask, grown by a patch, is no plain ground; pieces not joined to it are left.
 
     Args:
-        pixels: uint8 tensor [H, W, 3], RGB, on the masks' device.
-        masks: bool tensor [M, H, W].
+        pixels: uint8 tensor [H, W, 3] for each image, RGB, on the masks' device.
+        masks: bool tensor [M, H, W] for each image.
         config: not used.
 
     Returns:
-        bool tensor [M, H, W] on the masks' device.
+        bool tensor [sum of M, H, W] on the masks' device, image by image.
     """
+    return torch.cat([_refine_image(*one) for one in zip(pixels, masks, strict=True)])
+
+
+def _refine_image(pixels: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
     height, width = pixels.shape[:2]
     ground = fit_ground(colour_grid(pixels, height // _PATCH, width // _PATCH))
     smooth = F.avg_pool2d(pixels.permute(2, 0, 1)[None].float(), 3, 1, 1, count_include_pad=False)

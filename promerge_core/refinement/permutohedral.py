@@ -22,13 +22,15 @@ class PermutohedralLattice:
 
     Args:
         positions: float32 tensor [N, d]; each dimension already divided by its standard deviation.
+        images: the positions are those of so many images, one after the other, all of one size;
+            images do not mix.
 
     Raises:
         ValueError: the positions spread over more lattice cells than 62 bits can number.
     """
 
-    def __init__(self, positions: torch.Tensor) -> None:
-        keys, weights, strides = _embed(positions)
+    def __init__(self, positions: torch.Tensor, images: int = 1) -> None:
+        keys, weights, strides = _embed(positions, images)
         points, dim = positions.shape
         sorted_keys, order = keys.flatten().sort(stable=True)
         vertices, number, counts = sorted_keys.unique_consecutive(
@@ -75,7 +77,7 @@ def _weighted_sums(
     return F.embedding_bag(indices, rows, offsets, mode="sum", per_sample_weights=weights)
 
 
-def _embed(positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
+def _embed(positions: torch.Tensor, images: int) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
     """The simplex around each position.
 
     Returns:
@@ -86,7 +88,7 @@ def _embed(positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[in
     points, dim = positions.shape
     base, place, offsets = _simplices(_elevate(positions))
     low = base[:dim].amin(1)
-    strides, dtype = _numbering((base[:dim].amax(1) - low).tolist())
+    strides, room, dtype = _numbering((base[:dim].amax(1) - low).tolist(), images)
     climb = torch.tensor([sum(strides) - (dim + 1) * stride for stride in [*strides, 0]])
     climb = climb.to(device=positions.device, dtype=dtype)
 
@@ -98,7 +100,8 @@ def _embed(positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, list[in
     # coordinate in place r.
     steps = torch.empty_like(place, dtype=dtype).scatter_(0, place, climb[:, None].expand_as(place))
     keys = torch.empty_like(weights, dtype=dtype)
-    key = torch.zeros_like(steps[0])
+    key = torch.arange(images, device=positions.device, dtype=dtype).mul_(room)
+    key = key.repeat_interleave(points // images)
     for coordinate, least, stride in zip(base[:dim], low, strides, strict=True):
         key.add_((coordinate - least).to(dtype), alpha=stride)
     keys[:, 0] = key
@@ -160,7 +163,7 @@ def _rank(difference: torch.Tensor, excess: torch.Tensor) -> torch.Tensor:
     return rank
 
 
-def _numbering(extents: list[float]) -> tuple[list[int], torch.dtype]:
+def _numbering(extents: list[float], images: int = 1) -> tuple[list[int], int, torch.dtype]:
     """Strides that give every vertex, and its neighbours, a number of their own.
 
     All coordinates of a vertex leave the same remainder when divided by d + 1, so a mixed radix
@@ -169,9 +172,11 @@ def _numbering(extents: list[float]) -> tuple[list[int], torch.dtype]:
 
     Args:
         extents: of the d coordinates of the simplices' origins, largest less smallest.
+        images: each gets numbers of its own.
 
     Returns:
-        the d strides, and the integer type that is wide enough for every number.
+        the d strides, how many numbers an image gets, and the integer type that is wide enough for
+        every number.
 
     Raises:
         ValueError: 62 bits are too few.
@@ -183,13 +188,13 @@ def _numbering(extents: list[float]) -> tuple[list[int], torch.dtype]:
     strides = [math.prod(counts[j + 1 :]) for j in range(dim)]
     while math.gcd(sum(strides), dim + 1) > 1:
         strides[0] += 1
-    largest = sum(stride * span for stride, span in zip(strides, spans, strict=True))
-    if largest >= 2**62:
+    room = sum(stride * span for stride, span in zip(strides, spans, strict=True)) + 1
+    if images * room > 2**62:
         raise ValueError(
             "the dense CRF's kernels are too narrow for this image: the lattice would have "
-            f"{largest:.0e} cells; raise crf_bilateral_sxy or crf_bilateral_srgb"
+            f"{room:.0e} cells; raise crf_bilateral_sxy or crf_bilateral_srgb"
         )
-    return strides, torch.int32 if largest < 2**31 else torch.int64
+    return strides, room, torch.int32 if images * room <= 2**31 else torch.int64
 
 
 def _blur_indices(vertices: torch.Tensor, strides: list[int]) -> torch.Tensor:

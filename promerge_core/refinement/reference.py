@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -10,17 +12,17 @@ from promerge_core.errors import MissingExtraError
 
 
 def refine_by_pydensecrf(
-    pixels: torch.Tensor, masks: torch.Tensor, config: RefinementConfig
+    pixels: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], config: RefinementConfig
 ) -> torch.Tensor:
     """The same as `refine_batched`, by pydensecrf.
 
     Args:
-        pixels: uint8 tensor [H, W, 3], RGB, on any device.
-        masks: bool tensor [M, H, W].
+        pixels: uint8 tensor [H, W, 3] for each image, RGB, on any device.
+        masks: bool tensor [M, H, W] for each image.
         config: uses the `crf_*` parameters.
 
     Returns:
-        bool tensor [M, H, W] on the masks' device.
+        bool tensor [sum of M, H, W] on the masks' device, image by image.
 
     Raises:
         MissingExtraError: pydensecrf is not installed.
@@ -33,22 +35,23 @@ def refine_by_pydensecrf(
             "the refiner 'pydensecrf' is not installed: pip install 'fiftyone-promerge[pydensecrf]'"
         ) from error
 
-    image = np.ascontiguousarray(pixels.cpu().numpy())
-    height, width = image.shape[:2]
-    refined = torch.empty_like(masks, device="cpu")
-    for index, mask in enumerate(masks.cpu().numpy().astype(np.float32)):
-        crf = DenseCRF2D(width, height, 2)
-        crf.setUnaryEnergy(unary_from_softmax(_softmax_pair(mask)))
-        crf.addPairwiseGaussian(sxy=config.crf_gaussian_sxy, compat=config.crf_gaussian_compat)
-        crf.addPairwiseBilateral(
-            sxy=config.crf_bilateral_sxy,
-            srgb=config.crf_bilateral_srgb,
-            rgbim=image,
-            compat=config.crf_bilateral_compat,
-        )
-        labels = np.argmax(crf.inference(config.crf_iterations), axis=0)
-        refined[index] = torch.from_numpy(labels.reshape(height, width) == 1)
-    return refined.to(masks.device)
+    refined = []
+    for image, own in zip(pixels, masks, strict=True):
+        rgb = np.ascontiguousarray(image.cpu().numpy())
+        height, width = rgb.shape[:2]
+        for mask in own.cpu().numpy().astype(np.float32):
+            crf = DenseCRF2D(width, height, 2)
+            crf.setUnaryEnergy(unary_from_softmax(_softmax_pair(mask)))
+            crf.addPairwiseGaussian(sxy=config.crf_gaussian_sxy, compat=config.crf_gaussian_compat)
+            crf.addPairwiseBilateral(
+                sxy=config.crf_bilateral_sxy,
+                srgb=config.crf_bilateral_srgb,
+                rgbim=rgb,
+                compat=config.crf_bilateral_compat,
+            )
+            labels = np.argmax(crf.inference(config.crf_iterations), axis=0)
+            refined.append(torch.from_numpy(labels.reshape(height, width) == 1))
+    return torch.stack(refined).to(masks[0].device)
 
 
 def _softmax_pair(mask: np.ndarray) -> np.ndarray:

@@ -104,19 +104,21 @@ def refine_batch(
     backend = backend or config.refiner
     if backend not in REFINERS:
         raise ValueError(f"backend must be one of {', '.join(REFINERS)}; got {backend!r}")
-    coarse, refined = [], []
+    coarse = []
     for image, found in zip(images, masks, strict=True):
-        pixels = torch.as_tensor(image, device=found.device)
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != torch.uint8:
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype not in (np.uint8, torch.uint8):
             raise ValueError(
-                f"image must be uint8 [S, S, 3]; got {pixels.dtype} {tuple(pixels.shape)}"
+                f"image must be uint8 [S, S, 3]; got {image.dtype} {tuple(image.shape)}"
             )
-        coarse.append(_upsample(found, pixels.shape[0], pixels.shape[1]))
-        if len(found):
-            refined.append(REFINERS[backend].load()(pixels, coarse[-1], config))
-    if not refined:
+        coarse.append(_upsample(found, image.shape[0], image.shape[1]))
+    some = [index for index, found in enumerate(masks) if len(found)]
+    if not some:
         return coarse[0], coarse[0].new_zeros(0, dtype=torch.float64)
-    filled = torch.cat([fill_holes(some) for some in torch.cat(refined).split(CHUNK)])
+    pixels = [torch.as_tensor(images[index], device=coarse[index].device) for index in some]
+    refined = REFINERS[backend].load()(pixels, [coarse[index] for index in some], config)
+    # A GPU waits for the host at each part; on a CPU more than a few at once are no faster.
+    parts = refined.split(CHUNK if refined.device.type == "cpu" else len(refined))
+    filled = torch.cat([fill_holes(part) for part in parts])
     return filled, mask_iou(filled, torch.cat(coarse))
 
 

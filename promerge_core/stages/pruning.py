@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from promerge_core.config import ProMergeConfig
+from promerge_core.masks.fixed_point import fixed_point
 
 from .padding import choose_rows, in_order
 
@@ -227,13 +228,10 @@ def _cascade(
     """
     remains = ~_any(_rules_of_whole(proposals, config)) & (proposals.areas > 0)
     new_parts = _new_parts(choose_rows(proposals.masks, remains), background)
-    own = settled = choose_rows(remains, remains)
-    while True:
-        # The empty rows behind an image's own have nothing new, so they are never kept.
-        keep = ~_any(_rules_of_new_part(new_parts(settled), config))
-        if torch.equal(keep, settled):
-            return torch.zeros_like(remains).masked_scatter_(remains, settled[own])
-        settled = keep
+    own = choose_rows(remains, remains)
+    # The empty rows behind an image's own have nothing new, so they are never kept.
+    settled = fixed_point(lambda kept: ~_any(_rules_of_new_part(new_parts(kept), config)), own)
+    return torch.zeros_like(remains).masked_scatter_(remains, settled[own])
 
 
 def _any(rules: dict[Verdict, torch.Tensor]) -> torch.Tensor:

@@ -84,7 +84,7 @@ def test_a_point_far_away_changes_nothing_for_the_others(distance):
 )
 def test_every_vertex_and_neighbour_has_a_number_of_its_own(extents):
     dim = len(extents)
-    strides, dtype = _numbering(extents)
+    strides, room, dtype = _numbering(extents, images=3)
     numbers = [
         torch.cartesian_prod(
             *(torch.arange((extent + 4 * dim - remainder) // (dim + 1) + 1) for extent in extents)
@@ -94,9 +94,23 @@ def test_every_vertex_and_neighbour_has_a_number_of_its_own(extents):
         + remainder * sum(strides)
         for remainder in range(dim + 1)
     ]
-    numbers = torch.cat(numbers)
+    # An image may use the numbers below those of its own origins, as the one before it does not.
+    numbers = torch.cat([torch.cat(numbers) + room * image for image in range(3)])
     assert len(numbers.unique()) == len(numbers)
     assert 0 <= numbers.min() <= numbers.max() <= torch.iinfo(dtype).max
+
+
+def test_images_in_one_lattice_are_filtered_as_each_alone():
+    generator = torch.Generator().manual_seed(0)
+    positions = torch.rand(3, 200, 5, generator=generator) * torch.tensor([1.0, 4.0, 9.0]).view(
+        3, 1, 1
+    )
+    values = torch.rand(3, 200, 2, generator=generator)
+    together = PermutohedralLattice(positions.flatten(0, 1), images=3).filter(values.flatten(0, 1))
+    alone = [
+        PermutohedralLattice(one).filter(own) for one, own in zip(positions, values, strict=True)
+    ]
+    assert torch.equal(together, torch.cat(alone))
 
 
 def test_equal_points_get_equal_values():
