@@ -29,6 +29,8 @@ PARTS = {
 }
 """A detector's parts, and how the names of their parameters begin."""
 
+_TORCHVISION = ("backbone.body.", "rpn.")
+
 # Buffers that older versions of detectron2 saved and today's compute.
 _COMPUTED = re.compile(r"pixel_(mean|std)|proposal_generator\.anchor_generator\.cell_anchors\.\d+")
 
@@ -82,6 +84,11 @@ def load_weights(model: nn.Module, path: Path) -> str:
     found = {
         name: one for name, one in read_initial_weights(path).items() if not _COMPUTED.match(name)
     }
+    if any(name.startswith(_TORCHVISION) for name in found):
+        raise CheckpointError(
+            f"{path} is a detector of torchvision, whose classes have another order; begin with it "
+            f"in the engine torchvision, or give the backbone alone"
+        )
     if not any(name.startswith(tuple(PARTS.values())) for name in found):
         named = {_backbone_name(name): one for name, one in found.items()}
         found = {

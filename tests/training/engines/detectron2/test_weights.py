@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -16,10 +17,15 @@ pytest.importorskip(
     "'git+https://github.com/facebookresearch/detectron2' --no-build-isolation",
 )
 
-from fiftyone_promerge.training.checkpoints.checkpoint import CheckpointError
+from fiftyone_promerge.training.checkpoints.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    save_checkpoint,
+)
 from fiftyone_promerge.training.engines.detectron2.architectures import ARCHITECTURES
 from fiftyone_promerge.training.engines.detectron2.engine import load
 from fiftyone_promerge.training.engines.detectron2.weights import import_checkpoint, load_weights
+from fiftyone_promerge.training.recipes import CUTLER
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -121,6 +127,61 @@ def detectron2_name(name):
     for number in (1, 2, 3):
         name = name.replace(f"bn{number}", f"conv{number}.norm")
     return name.replace("downsample.0", "shortcut").replace("downsample.1", "shortcut.norm")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_whole_detector_is_begun_with(tmp_path, architecture, build):
+    """CutLER's file, and one that this engine wrote."""
+    theirs = build(architecture, seed=1).state_dict()
+    torch.save({"model": theirs, "iteration": 9}, tmp_path / "cutler.pth")
+    ours = Checkpoint("detectron2", architecture, CUTLER.to_dict(), 0, {}, {}, {}, theirs)
+    save_checkpoint(tmp_path / "detector.pt", ours)
+    for name in ("cutler.pth", "detector.pt"):
+        model = build(architecture, seed=2)
+        said = load_weights(model, tmp_path / name)
+        assert re.fullmatch(
+            r"backbone (\d+) of \1, FPN (\d+) of \2, RPN 6 of 6, heads (\d+) of \3 tensors", said
+        ), said
+        for name, value in model.state_dict().items():
+            assert torch.equal(value, theirs[name]), name
+
+
+def test_what_does_not_fit_of_a_whole_detector_is_named(tmp_path, build):
+    """A detector of COCO's 80 classes, and of another architecture; no box predictor is theirs."""
+    theirs = build("mask_rcnn", seed=1).state_dict()
+    predictor = "roi_heads.box_predictor.cls_score.weight"
+    torch.save({"model": {**theirs, predictor: torch.zeros(81, 1024)}}, tmp_path / "coco.pth")
+    model = build("mask_rcnn", seed=2)
+    before = model.state_dict()[predictor].clone()
+    assert load_weights(model, tmp_path / "coco.pth").endswith(
+        f"left out: {predictor} (other shape)"
+    )
+    assert torch.equal(model.state_dict()[predictor], before)
+
+    torch.save({"model": theirs}, tmp_path / "mask_rcnn.pth")
+    cascade = build("cascade_mask_rcnn", seed=2)
+    said = load_weights(cascade, tmp_path / "mask_rcnn.pth")
+    assert "left out: roi_heads.box_head.fc1.weight" in said
+    weight = "roi_heads.mask_head.predictor.weight"
+    assert torch.equal(cascade.state_dict()[weight], theirs[weight])
+
+
+def test_a_detector_of_torchvision_is_refused(tmp_path, build):
+    """Its classifier would fit by name and shape, with background and object exchanged."""
+    theirs = torchvision.models.detection.maskrcnn_resnet50_fpn(
+        weights=None, weights_backbone=None, num_classes=2
+    )
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
+    with pytest.raises(CheckpointError, match=r"theirs\.pth is a detector of torchvision, whose"):
+        load_weights(build("mask_rcnn"), tmp_path / "theirs.pth")
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path, build):
+    theirs = build("mask_rcnn", seed=1).state_dict()
+    theirs["roi_heads.mask_head.predictor.bias"].fill_(torch.nan)
+    torch.save({"model": theirs}, tmp_path / "nan.pth")
+    with pytest.raises(CheckpointError, match=r"nan\.pth holds numbers that are not finite"):
+        load_weights(build("mask_rcnn"), tmp_path / "nan.pth")
 
 
 def test_initial_weights_of_another_network_are_refused(tmp_path, build):
