@@ -18,10 +18,12 @@ from fiftyone_promerge.coco.annotations import (
 from fiftyone_promerge.training import (
     RECIPES,
     Progress,
+    Recipe,
     Record,
     TrainingOptions,
     TrainingStoppedError,
     World,
+    find_recipe,
     label_records,
     mask_from_rle,
     train,
@@ -54,7 +56,8 @@ def train_detector(
     images and masks are those it was begun with. Under torchrun, for several machines, every
     process calls it. The labels of a self-training round are written to the field
     `{label_field}_round{number}`, and the run is recorded in the dataset as
-    `{label_field}_detector`, or `{label_field}_detector_2` where that is another run.
+    `{label_field}_detector`, or `{label_field}_detector_2` where that is another run. `recipe` can
+    also be a `training.Recipe`: one of `training.RECIPES` with other numbers, say.
 
     Args:
         samples: images, some of them with masks. Under torchrun only the process of rank 0 reads
@@ -90,6 +93,7 @@ def train_detector(
     """
     if options["weights"] is not None:
         options["weights"] = str(options["weights"])
+    options["recipe"] = find_recipe(options["recipe"])
     run = functools.partial(train, output_dir=output_dir, progress=progress, **options)
     if World.current().rank != 0:
         return run((), source={})
@@ -176,7 +180,7 @@ def _check_round_fields(
     dataset: fo.Dataset, label_field: str, options: dict[str, Any], output_dir: str | Path
 ) -> None:
     """Raises FieldError where the labels of a round would be mixed with others."""
-    rounds = RECIPES[options["recipe"]].rounds[: options["rounds"]]
+    rounds = options["recipe"].rounds[: options["rounds"]]
     for number in range(1, len(rounds)):
         field = _round_field(label_field, number)
         check_label_field(dataset, field)
@@ -221,6 +225,11 @@ def _write_rounds(dataset: fo.Dataset, label_field: str, output_dir: str | Path)
             dataset.set_values(field, labels, key_field="id")
 
 
+def _recorded(recipe: Recipe) -> str | dict[str, Any]:
+    """What the dataset keeps of a recipe: the name of one of ours, every number of another."""
+    return recipe.name if recipe == RECIPES.get(recipe.name) else recipe.to_dict()
+
+
 def _restore(dataset: fo.Dataset, key: str, before: Any) -> None:
     """Puts back the record of an earlier run; None: there was none."""
     if before is None:
@@ -241,7 +250,7 @@ def _record(
     config = dataset.init_run(
         method="train_detector",
         source=source,
-        options=options,
+        options={**options, "recipe": _recorded(options["recipe"])},
         output_dir=str(Path(output_dir).resolve()),
         checkpoint=None if checkpoint is None else str(checkpoint),
         version=package_version(),

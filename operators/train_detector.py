@@ -24,6 +24,7 @@ from fiftyone_promerge.training import (
     RECIPES,
     TrainingOptions,
     choose_architecture,
+    find_recipe,
     read_checkpoint,
 )
 from promerge_core import PromergeError
@@ -58,6 +59,7 @@ class TrainDetector(RunOperator):
             form.parameters(TrainingOptions, _machine(form))
         engine, architecture = form.values["engine"], form.values["architecture"]
         form.check("architecture", lambda: choose_architecture(engine, architecture))
+        form.check("recipe", lambda: find_recipe(form.values["recipe"]))
         ask_labels_target(ctx, form, field)
         return form
 

@@ -11,9 +11,11 @@ from .generator import DetectorGenerator as DetectorGenerator
 from .loading import load as load
 from .options import TrainingOptions as TrainingOptions
 from .recipes import RECIPES as RECIPES
+from .recipes import Recipe as Recipe
+from .recipes import find_recipe as find_recipe
 from .registry import ARCHITECTURES as ARCHITECTURES
 from .registry import ENGINES as ENGINES
-from .run.folder import is_unfinished as is_unfinished
+from .run.folder import is_running as is_running
 from .run.folder import label_records as label_records
 from .run.folder import latest_picture as latest_picture
 from .run.folder import loss_curve as loss_curve

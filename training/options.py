@@ -18,7 +18,13 @@ class TrainingOptions(Config):
     decide no more than that.
     """
 
-    recipe: str = parameter("promerge_plus", "How it is trained", choices=RECIPES, is_main=True)
+    recipe: str = parameter(
+        "promerge_plus",
+        f"How it is trained: {', '.join(RECIPES)}, or a YAML file with a recipe of your own",
+        suggestions=RECIPES,
+        path="file",
+        is_main=True,
+    )
     engine: str = parameter(
         "torchvision",
         "What trains; detectron2 must be installed by hand",

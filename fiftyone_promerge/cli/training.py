@@ -13,6 +13,7 @@ from rich.table import Table
 from tqdm import tqdm
 
 from fiftyone_promerge.training.options import TrainingOptions
+from fiftyone_promerge.training.recipes import find_recipe
 
 from .options import declared_options
 from .report import console
@@ -44,6 +45,7 @@ def train(dataset: str, field: str, output_dir: Path, gt_field: str | None, **fl
     The same command continues a run that was stopped. For several machines, start it on each with
     torchrun --no-python.
     """
+    find_recipe(flags["recipe"])  # a mistake in it is said before anything else is loaded
     from fiftyone_promerge.detectors import train_detector
     from fiftyone_promerge.fields import open_dataset
     from fiftyone_promerge.training import World, read_results

@@ -13,7 +13,7 @@ from fiftyone_promerge.evaluation.comparison import Row, comparison
 from fiftyone_promerge.evaluation.run import METRICS
 from fiftyone_promerge.fiftyone_internals import root_dataset
 from fiftyone_promerge.training import (
-    is_unfinished,
+    is_running,
     latest_picture,
     loss_curve,
     precision_curve,
@@ -129,8 +129,8 @@ def latest_validation(samples: foc.SampleCollection) -> tuple[str, Path] | None:
 
 
 def is_training(samples: foc.SampleCollection) -> bool:
-    """Whether any training of a dataset has not written its last detector."""
-    return any(map(is_unfinished, _training_folders(samples).values()))
+    """Whether a process trains a detector on a dataset now."""
+    return any(map(is_running, _training_folders(samples).values()))
 
 
 def _training_folders(samples: foc.SampleCollection) -> dict[str, str]:

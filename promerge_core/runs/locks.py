@@ -52,7 +52,7 @@ def hold(output: Path) -> Iterator[None]:
         RunError: another process holds it, or another thread of this one.
         OSError: nothing can be written beside the output.
     """
-    path = output.with_name(output.name + ".promerge-lock")
+    path = _lock_file(output)
     thread = threading.get_ident()
     if path in _held and _held[path][1] == thread:
         yield
@@ -68,6 +68,33 @@ def hold(output: Path) -> Iterator[None]:
         if _held.pop(path, None) is not None:  # None in a process that was forked
             path.unlink(missing_ok=True)
             os.close(descriptor)
+
+
+def is_held(output: Path) -> bool:
+    """Whether a process holds the lock on an output, this one included; a dead one holds none.
+
+    Args:
+        output: the file that is written.
+
+    Returns:
+        False also where nobody may know.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(_lock_file(output), flags)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock_file(output: Path) -> Path:
+    return output.with_name(output.name + ".promerge-lock")
 
 
 def _acquire(path: Path, output: Path) -> int:

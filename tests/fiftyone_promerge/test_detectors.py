@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -131,6 +132,7 @@ def test_labels_of_a_round_are_not_mixed_with_others(dataset, train, tmp_path):
     import fiftyone as fo
 
     from fiftyone_promerge.fields import FieldError
+    from fiftyone_promerge.training import RECIPES
 
     one, other = tmp_path / "one", tmp_path / "other"
     mine = [fo.Detections(detections=[fo.Detection(label="mine")])] * 4
@@ -141,9 +143,12 @@ def test_labels_of_a_round_are_not_mixed_with_others(dataset, train, tmp_path):
     assert not one.exists()
 
     dataset.delete_sample_field("boxes_round1")
-    train(dataset, output_dir=one)
+    # The same numbers under another name are a recipe of one's own; it is recorded whole.
+    mine = dataclasses.replace(RECIPES["tiny"], name="mine")
+    train(dataset, output_dir=one, recipe=mine)
+    assert dataset.get_run_info("boxes_detector").config.options["recipe"]["name"] == "mine"
     before = dataset.values("boxes_round1.detections.id")
-    train(dataset, output_dir=one)
+    train(dataset, output_dir=one, recipe=mine)
     assert dataset.values("boxes_round1.detections.id") == before
     with pytest.raises(FieldError, match="rename or delete the field"):
         train(dataset, output_dir=other)

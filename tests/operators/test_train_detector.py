@@ -69,6 +69,8 @@ def test_a_training_can_be_stopped_resumed_and_applied(app, photos, tiny_recipe,
         ({"batch_size": 0, "advanced": True}, "batch_size", "at least 1"),
         ({"rounds": 1.5, "advanced": True}, "rounds", "whole number"),
         ({"architecture": "cascade_mask_rcnn"}, "architecture", "torchvision has no architecture"),
+        ({"recipe": "none"}, "recipe", "no recipe 'none'; there are promerge_plus"),
+        ({"recipe": "/no/such.yaml"}, "recipe", "no recipe file at /no/such.yaml"),
     ],
 )
 def test_form_says_what_is_wrong(app, photos, params, property_name, said):

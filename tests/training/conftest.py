@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import signal
 import subprocess
 import sys
@@ -127,23 +128,23 @@ def trained(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> 
 
 # Trains the fixtures' records and kills itself after as many iterations as it is told.
 KILLED = """
-import os, signal, sys
+import json, os, signal, sys
 from pathlib import Path
 import torch
 sys.path.insert(0, sys.argv[1])
-from conftest import OPTIONS, TINY, draw_records
-from fiftyone_promerge.training import train
+from conftest import OPTIONS, draw_records
+from fiftyone_promerge.training import Recipe, train
 from fiftyone_promerge.training.recipes import RECIPES
 
-RECIPES[TINY.name] = TINY
+recipe, changes = Recipe.from_dict(json.loads(sys.argv[5])), json.loads(sys.argv[6])
+RECIPES[recipe.name] = recipe
 torch.set_num_threads(1)
 
 def die(done, total, metrics):
     if done == int(sys.argv[4]):
         os.kill(os.getpid(), signal.SIGKILL)
 
-options = {**OPTIONS, "rounds": int(sys.argv[5])}
-train(draw_records(Path(sys.argv[2])), sys.argv[3], progress=die, **options)
+train(draw_records(Path(sys.argv[2])), sys.argv[3], progress=die, **{**OPTIONS, **changes})
 """
 
 
@@ -152,11 +153,12 @@ def run_apart() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Trains in a process of its own, which kills itself after so many iterations."""
 
     def call(
-        iterations: int, images: Path, folder: Path, rounds: int = 1, first: str = ""
+        iterations: int, images: Path, folder: Path, first: str = "", **changes: Any
     ) -> subprocess.CompletedProcess[str]:
-        """Runs some lines `first`."""
-        arguments = [str(Path(__file__).parent), images, folder, str(iterations), str(rounds)]
-        command = [sys.executable, "-c", first + KILLED, *map(str, arguments)]
+        """Runs some lines `first`, and trains by `tiny` as it is now, with other options."""
+        arguments = [Path(__file__).parent, images, folder, iterations]
+        values = [json.dumps(RECIPES[TINY.name].to_dict()), json.dumps(changes)]
+        command = [sys.executable, "-c", first + KILLED, *map(str, arguments), *values]
         return subprocess.run(command, capture_output=True, text=True)
 
     return call

@@ -204,6 +204,18 @@ class RecordFile(Sequence[Record]):
         by_hash = usable[np.argsort(self._index["hash"][usable], kind="stable")]
         return Split(np.sort(by_hash[count:]), np.sort(by_hash[:count]))
 
+    def without(self, validation: np.ndarray) -> Split:
+        """Divides the images that have masks by the validation images of another round.
+
+        Args:
+            validation: their positions.
+
+        Returns:
+            all others, and those of them that have masks here.
+        """
+        usable = np.flatnonzero(self._index["masks"])
+        return Split(np.setdiff1d(usable, validation), np.intersect1d(usable, validation))
+
 
 def _hash(path: str) -> int:
     name = os.fsencode(Path(path).name)  # it may be bytes that are not text

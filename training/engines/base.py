@@ -33,8 +33,9 @@ class TrainingStoppedError(TrainingError):
     """Training was asked to stop; the last checkpoint is kept, and the same call continues."""
 
 
-Report = Callable[[int, Mapping[str, float]], None]
-"""Is called with the iterations done, and the latest metrics by name (`loss`, `AP`, ...)."""
+Report = Callable[[int, int, Mapping[str, float]], None]
+"""Is called with the iterations done, how many there are to do as far as is known now, and the
+latest metrics by name (`loss`, `AP`, ...)."""
 
 Stop = Callable[[], bool]
 """Says whether to stop."""
@@ -88,6 +89,8 @@ class Job:
         patience: how many validations without a better AP end the round; None: none do.
         pace: seconds that an iteration may take, validations included; None: there is no limit.
         precision: the number type to train in, a name of `promerge_core.options.DTYPES`.
+        first: the labels of the first round, if this is a later one: what AP is measured on there
+            is not trained on in any round.
         report: to be called by the process of rank 0 after each iteration of this round.
         stop: to be asked by the process of rank 0 after each report. If so, all processes write
             their last checkpoint and raise `stopped`.
@@ -108,6 +111,7 @@ class Job:
     stop: Stop
     pace: float | None = None
     precision: str = "auto"
+    first: RecordFile | None = None
 
     @property
     def schedule(self) -> Round:
@@ -118,9 +122,10 @@ class Job:
     def split(self) -> Split:
         """The images to train on, and those to measure AP on."""
         recipe = self.recipe
-        return self.records.split(
+        split = (self.first or self.records).split(
             recipe.validation_fraction, recipe.max_validation_images, recipe.min_validation_images
         )
+        return split if self.first is None else self.records.without(split.validation)
 
     @property
     def best(self) -> Path:

@@ -11,7 +11,17 @@ from promerge_core import PromergeError
 
 
 class RecipeError(PromergeError):
-    """There is no such recipe, or it cannot be scaled as asked."""
+    """There is no such recipe, a number of it is not allowed, or it cannot be scaled as asked."""
+
+
+def _limited(low: float = 0, high: float | None = None, **options: Any) -> Any:
+    """Declares a number of a recipe, or a list of them, with the smallest and largest allowed."""
+    return dataclasses.field(metadata={"low": low, "high": high}, **options)
+
+
+def _one_of(*choices: str, default: str) -> Any:
+    """Declares a name in a recipe."""
+    return dataclasses.field(metadata={"choices": choices}, default=default)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,14 +42,14 @@ class Round:
             this round; None in the first round, whose labels are the dataset's.
     """
 
-    iterations: int
-    learning_rate: float
-    milestones: tuple[int, ...]
-    droploss_iou: float | None
-    copy_paste_scale: tuple[float, float] | None
-    rpn_nms: float
-    rpn_train_proposals: int
-    score_threshold: float | None = None
+    iterations: int = _limited(1)
+    learning_rate: float = _limited()
+    milestones: tuple[int, ...] = _limited()
+    droploss_iou: float | None = _limited(0, 1)
+    copy_paste_scale: tuple[float, float] | None = _limited(0, 1)
+    rpn_nms: float = _limited(0, 1)
+    rpn_train_proposals: int = _limited(1)
+    score_threshold: float | None = _limited(0, 1, default=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,39 +109,39 @@ class Recipe:
 
     name: str
     rounds: tuple[Round, ...]
-    num_images: int
-    batch_size: int
-    images_per_device: int
-    min_samples: int
-    warmup_iterations: int
-    warmup_factor: float
-    gamma: float
-    momentum: float
-    weight_decay: float
-    gradient_norm: float
-    short_sides: tuple[int, ...]
-    long_side: int
-    test_short_side: int
-    rpn_pre_nms: tuple[int, int]
-    rpn_test_proposals: int
-    proposals_per_image: int
-    max_copy_paste_cover: float
-    label_iou: float
-    validation_fraction: float
-    max_validation_images: int
-    validations: int
-    checkpoints: int
-    seed: int = 0
-    min_validation_images: int = 1
-    images_power: float = 1.0
-    optimizer: str = "sgd"
-    decay: str = "steps"
-    norm: str = "batch"
-    average: float | None = None
-    crop: int | None = None
-    crop_scales: tuple[float, float] = (1.0, 1.0)
-    jitter: float = 0.0
-    anchor_sizes: tuple[float, ...] = (32, 64, 128, 256, 512)
+    num_images: int = _limited(1)
+    batch_size: int = _limited(1)
+    images_per_device: int = _limited(1)
+    min_samples: int = _limited()
+    warmup_iterations: int = _limited()
+    warmup_factor: float = _limited(0, 1)
+    gamma: float = _limited()
+    momentum: float = _limited(0, 1)
+    weight_decay: float = _limited()
+    gradient_norm: float = _limited()
+    short_sides: tuple[int, ...] = _limited(1)
+    long_side: int = _limited(1)
+    test_short_side: int = _limited(32, 8192)
+    rpn_pre_nms: tuple[int, int] = _limited(1)
+    rpn_test_proposals: int = _limited(1)
+    proposals_per_image: int = _limited(1)
+    max_copy_paste_cover: float = _limited(0, 1)
+    label_iou: float = _limited(0, 1)
+    validation_fraction: float = _limited(0, 1)
+    max_validation_images: int = _limited(1)
+    validations: int = _limited(1)
+    checkpoints: int = _limited(1)
+    seed: int = _limited(0, 2**32 - 1, default=0)
+    min_validation_images: int = _limited(1, default=1)
+    images_power: float = _limited(0, 1, default=1.0)
+    optimizer: str = _one_of("sgd", "adamw", default="sgd")
+    decay: str = _one_of("steps", "cosine", default="steps")
+    norm: str = _one_of("batch", "group", "frozen", default="batch")
+    average: float | None = _limited(0, 1, default=None)
+    crop: int | None = _limited(32, 8192, default=None)
+    crop_scales: tuple[float, float] = _limited(0.01, 100, default=(1.0, 1.0))
+    jitter: float = _limited(0, 1, default=0.0)
+    anchor_sizes: tuple[float, ...] = _limited(1, default=(32, 64, 128, 256, 512))
     bfloat16: bool = False
     adapts: bool = False
     architecture: str | None = None
@@ -204,6 +214,16 @@ class Recipe:
         values = dataclasses.asdict(self)
         del values["title"], values["by_architecture"]
         return values
+
+    def numbers(self) -> dict[str, Any]:
+        """Every number in one level, those of the rounds by names such as `rpn_nms of round 0`."""
+        values = self.to_dict()
+        rounds = values.pop("rounds")
+        return values | {
+            f"{name} of round {number}": value
+            for number, one in enumerate(rounds)
+            for name, value in one.items()
+        }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:

@@ -10,6 +10,7 @@ from typing import Any
 
 from fiftyone_promerge.training.data.records import Record, RecordFile
 from fiftyone_promerge.training.engines.base import PICTURES
+from promerge_core.runs.locks import is_held
 
 from .logs import logged_losses, validated_precisions
 from .settings import Settings
@@ -90,14 +91,9 @@ def latest_picture(output_dir: str | Path) -> Path | None:
     return max(pictures, key=lambda path: (_number(path.parents[1]), int(path.stem)), default=None)
 
 
-def is_unfinished(output_dir: str | Path) -> bool:
-    """Whether there is a run whose last detector is still to be written."""
-    folder = Path(output_dir)
-    if not (folder / SETTINGS).exists():
-        return False
-    settings = Settings.load(folder / SETTINGS)
-    rounds = len(settings.recipe.rounds[: settings.options["rounds"]])
-    return not (round_folder(folder, rounds - 1) / DETECTOR).exists()
+def is_running(output_dir: str | Path) -> bool:
+    """Whether a process trains in a folder; one that was killed does not."""
+    return is_held(Path(output_dir).resolve() / SETTINGS)
 
 
 def read_results(output_dir: str | Path) -> list[dict[str, Any]]:

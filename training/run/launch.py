@@ -31,7 +31,8 @@ def launch(folder: Path, devices: int, report: Report, stop: Stop) -> None:
     Args:
         folder: of the run, with its settings and the records of the first round.
         devices: processes to start.
-        report: is called with the iterations done in all rounds, and metrics by name.
+        report: is called with the iterations done in all rounds, those of the whole run, and
+            metrics by name.
         stop: whether to stop.
 
     Raises:
@@ -63,7 +64,7 @@ def launch(folder: Path, devices: int, report: Report, stop: Stop) -> None:
 def _pass_on(folder: Path, report: Report) -> None:
     if (folder / "progress.json").exists():
         progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
-        report(progress["done"], progress["metrics"])
+        report(progress["done"], progress["total"], progress["metrics"])
 
 
 def _raise_failure(folder: Path, code: int) -> None:

@@ -15,41 +15,39 @@ class Listener:
 
     Args:
         progress: the function.
-        total: gives the iterations of the whole run; it is asked with the first report.
 
     Attributes:
         done: iterations done.
         raised: what it raised.
     """
 
-    def __init__(self, progress: Progress | None, total: Callable[[], int]) -> None:
+    def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
-        self._ask_total = total
-        self._total = 0
         self._bar: tqdm | None = None
         self.done = 0
         self.raised: BaseException | None = None
 
-    def report(self, done: int, metrics: Mapping[str, float]) -> None:
+    def report(self, done: int, total: int, metrics: Mapping[str, float]) -> None:
         """Tells how far the run is.
 
         Args:
             done: iterations done, over all rounds.
+            total: iterations of the whole run, which may become fewer or more again.
             metrics: the latest, by name.
         """
         self.done = done
-        self._total = self._total or self._ask_total()
-        self._show(done, metrics)
+        self._show(done, total, metrics)
         if self._progress is None or self.raised is not None:
             return
         try:
-            self._progress(done, self._total, metrics)
+            self._progress(done, total, metrics)
         except BaseException as error:  # also KeyboardInterrupt: it is raised again after the stop
             self.raised = error
 
-    def _show(self, done: int, metrics: Mapping[str, float]) -> None:
+    def _show(self, done: int, total: int, metrics: Mapping[str, float]) -> None:
         if self._bar is None:  # a run that is resumed begins in its middle
-            self._bar = tqdm(total=self._total, initial=done, unit="iteration", mininterval=1)
+            self._bar = tqdm(total=total, initial=done, unit="iteration", mininterval=1)
+        self._bar.total = total
         shown = {name: metrics[name] for name in ("round", "loss", "AP") if name in metrics}
         if done > self._bar.n:
             self._bar.set_postfix(shown, refresh=False)

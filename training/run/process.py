@@ -24,8 +24,9 @@ def main(folder: Path) -> None:
         folder: of the run, with its settings and the records of the first round.
     """
 
-    def report(done: int, metrics: Mapping[str, float]) -> None:
-        _write(folder / "progress.json", {"done": done, "metrics": dict(metrics)})
+    def report(done: int, total: int, metrics: Mapping[str, float]) -> None:
+        content = {"done": done, "total": total, "metrics": dict(metrics)}
+        _write(folder / "progress.json", content)
 
     try:
         run_rounds(Settings.load(folder / SETTINGS), folder, report, (folder / "stop").exists)

@@ -23,7 +23,8 @@ def run_rounds(settings: Settings, folder: Path, report: Report, stop: Stop) -> 
     Args:
         settings: of the run.
         folder: of the run, with the records of the first round.
-        report: is called with the iterations done in all rounds, and metrics by name.
+        report: is called with the iterations done in all rounds, those of the whole run, and
+            metrics by name.
         stop: whether to stop.
 
     Returns:
@@ -41,7 +42,8 @@ def run_rounds(settings: Settings, folder: Path, report: Report, stop: Stop) -> 
     for number, schedule in enumerate(settings.recipe.rounds[: options["rounds"]]):
         here = round_folder(folder, number)
         here.mkdir(exist_ok=True)
-        shifted = _shifted(report, done, number)
+        later = settings.recipe.rounds[number + 1 : options["rounds"]]
+        shifted = _shifted(report, done, sum(one.iterations for one in later), number)
         if detector is not None and not (here / RECORDS).exists():
             _label_round(settings, number, detector, here, shifted, stop)
         job = _job(settings, folder, number, detector, shifted, stop)
@@ -67,6 +69,7 @@ def _job(
     weights = options["weights"]
     return Job(
         records=RecordFile(here / RECORDS),
+        first=None if number == 0 else RecordFile(round_folder(folder, 0) / RECORDS),
         folder=here,
         output=here / DETECTOR,
         recipe=settings.recipe,
@@ -84,11 +87,11 @@ def _job(
     )
 
 
-def _shifted(report: Report, before: int, number: int) -> Report:
-    """The report of a round, told as one of the whole run."""
+def _shifted(report: Report, before: int, after: int, number: int) -> Report:
+    """The report of a round with so many iterations before and after it, as of the whole run."""
 
-    def shifted(done: int, metrics: Mapping[str, float]) -> None:
-        report(before + done, {"round": number, **metrics})
+    def shifted(done: int, total: int, metrics: Mapping[str, float]) -> None:
+        report(before + done, before + total + after, {"round": number, **metrics})
 
     return shifted
 
@@ -104,7 +107,7 @@ def _label_round(
 
     def is_stopped() -> bool:
         if world.rank == 0:
-            report(0, {})
+            report(0, schedule.iterations, {})
         return stop()
 
     write_labels(

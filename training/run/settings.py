@@ -24,6 +24,7 @@ class Settings(NamedTuple):
         reasons: a sentence on each number that was chosen for these images or this machine.
         pace: seconds that an iteration may take, where the run has so many minutes; None before
             they are known.
+        own: the recipe as it was given, where it is a person's own; None for one of `RECIPES`.
     """
 
     options: dict[str, Any]
@@ -31,6 +32,7 @@ class Settings(NamedTuple):
     source: dict[str, Any]
     reasons: tuple[str, ...] = ()
     pace: float | None = None
+    own: Recipe | None = None
 
     def save(self, path: Path) -> Settings:
         """Writes the settings of a new run, or compares them to those it was begun with.
@@ -49,11 +51,12 @@ class Settings(NamedTuple):
         if path.exists():
             begun = Settings.load(path)
             before, now = begun._decisive(), self._decisive()
-            for name in now:
-                if before[name] != now[name]:
+            for name in {**now, **before}:
+                if before.get(name) != now.get(name):
                     raise TrainingError(
-                        f"{path.parent} holds a run that was begun with {name} {before[name]}, now "
-                        f"it is {now[name]}; choose another folder, or give the same settings"
+                        f"{path.parent} holds a run that was begun with {name} "
+                        f"{before.get(name)}, now it is {now.get(name)}; choose another folder, or "
+                        f"give the same settings"
                     )
             settings = self._replace(recipe=begun.recipe, reasons=begun.reasons, pace=begun.pace)
         settings.write(path)
@@ -71,13 +74,15 @@ class Settings(NamedTuple):
         values = json.loads(path.read_text(encoding="utf-8"))
         recipe, source = Recipe.from_dict(values.pop("recipe")), values.pop("source")
         reasons, pace = tuple(values.pop("reasons", ())), values.pop("pace", None)
+        own = values.pop("own", None)
         options = TrainingOptions().to_dict() | values
         del options["recipe"]
-        return cls(options, recipe, source, reasons, pace)
+        return cls(options, recipe, source, reasons, pace, own and Recipe.from_dict(own))
 
     def _to_dict(self) -> dict[str, Any]:
         others = {"source": self.source, "reasons": self.reasons, "pace": self.pace}
-        return {**self.options, "recipe": self.recipe.to_dict(), **others}
+        own = None if self.own is None else self.own.to_dict()
+        return {**self.options, "recipe": self.recipe.to_dict(), **others, "own": own}
 
     def _decisive(self) -> dict[str, Any]:
         """All that must stay the same when a run is resumed, by name."""
@@ -85,7 +90,9 @@ class Settings(NamedTuple):
         options = {name: self.options[name] for name in deciding if name in self.options}
         recipe = self.recipe
         scale = {"batch_size": recipe.batch_size, "num_images": recipe.num_images}
-        return {**options, **self.source, "recipe": recipe.name, **scale}
+        numbers = {} if self.own is None else self.own.numbers()
+        name = recipe.name if self.own is None else f"{recipe.name} (your own)"
+        return {**options, **self.source, "recipe": name, **scale, **numbers}
 
     def print_choices(self) -> None:
         """Prints the recipe as it was scaled, and where the weights come from."""

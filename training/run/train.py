@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from fiftyone_promerge.training.engines.base import (
     find_engine,
 )
 from fiftyone_promerge.training.options import TrainingOptions
-from fiftyone_promerge.training.recipes import Recipe
+from fiftyone_promerge.training.recipes import RECIPES, Recipe, find_recipe
 from fiftyone_promerge.training.self_training import wait_for
 from promerge_core import PromergeError
 from promerge_core.parameters import takes
+from promerge_core.runs.locks import hold
 
 from .choices import adapt, choose, scale
 from .folder import DETECTOR, RECORDS, SETTINGS, round_folder
@@ -40,7 +42,7 @@ def train(
     """Trains a class-agnostic detector; a run that was stopped or killed continues.
 
     Under torchrun every process calls it, with a folder that all of them see; that of rank 0 alone
-    looks at `records`, `source` and `weights`.
+    looks at `records`, `source` and `weights`. `recipe` can also be a `Recipe`.
 
     Args:
         records: the images and their masks; read once, when the run begins, by rank 0.
@@ -57,8 +59,33 @@ def train(
     Raises:
         PromergeError: the options, records or weights cannot be used; the message says why.
     """
-    folder, world = Path(output_dir).resolve(), World.current()
-    recipe, chosen = choose(options)
+    given = find_recipe(options["recipe"])
+    recipe, chosen = choose({**options, "recipe": given})
+    folder = Path(output_dir).resolve()
+    with _alone(folder):
+        own = None if given == RECIPES.get(given.name) else given
+        settings, is_new = _begin(records, folder, Settings(chosen, recipe, source, own=own))
+        return _run(settings, folder, progress, is_new)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Makes the folder of a run, and lets no other process train there at the same time."""
+    with contextlib.ExitStack() as stack:
+        if World.current().rank == 0:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(hold(folder / SETTINGS))
+            except OSError as error:
+                raise TrainingError(
+                    f"{folder} cannot be made or written to: {error.strerror}"
+                ) from error
+        yield
+
+
+def _begin(records: Iterable[Record], folder: Path, asked: Settings) -> tuple[Settings, bool]:
+    """Begins a run, or finds the one that was begun; with that it says whether it is new."""
+    chosen, recipe, world = asked.options, asked.recipe, World.current()
     is_new = world.rank == 0 and not (folder / SETTINGS).exists()
     if world.rank == 0:
         chosen["weights"] = find_weights(chosen["weights"], chosen["architecture"], recipe.norm)
@@ -66,12 +93,13 @@ def train(
         recipe, reasons = adapt(recipe, RecordFile(round_folder(folder, 0) / RECORDS), chosen)
         recipe = scale(recipe, chosen, images, max(chosen["devices"], world.world_size))
         reasons += _what_fits(chosen, recipe)
-        Settings(chosen, recipe, source, reasons).save(folder / SETTINGS).print_choices()
+        settings = asked._replace(recipe=recipe, reasons=reasons)
+        settings.save(folder / SETTINGS).print_choices()
     wait_for([folder / SETTINGS])
     begun = Settings.load(folder / SETTINGS)
     # Another process may have written them since, or not yet.
     now = {name: chosen[name] for name in ("rounds", "devices")}
-    return _run(begun._replace(options=begun.options | now), folder, progress, is_new)
+    return begun._replace(options=begun.options | now), is_new
 
 
 def _what_fits(options: dict[str, Any], recipe: Recipe) -> tuple[str, ...]:
@@ -85,10 +113,7 @@ def _what_fits(options: dict[str, Any], recipe: Recipe) -> tuple[str, ...]:
 def _write_first_records(records: Iterable[Record], folder: Path, recipe: Recipe) -> Split:
     """Writes the records of a run that has not begun; without settings it has not."""
     path = round_folder(folder, 0) / RECORDS
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"{path.parent} cannot be made: {error.strerror}") from error
+    path.parent.mkdir(exist_ok=True)
     if not (folder / SETTINGS).exists():
         write_records(path, records)
     return RecordFile(path).split(
@@ -99,12 +124,7 @@ def _write_first_records(records: Iterable[Record], folder: Path, recipe: Recipe
 def _run(settings: Settings, folder: Path, progress: Progress | None, is_new: bool) -> Path:
     """Does what is left of a run, here or in a process per device."""
     rounds, devices = settings.options["rounds"], settings.options["devices"]
-
-    def total() -> int:
-        recipe = Settings.load(folder / SETTINGS).recipe  # it may have been fitted into minutes
-        return sum(one.iterations for one in recipe.rounds[:rounds])
-
-    listener = Listener(progress, total)
+    listener = Listener(progress)
     try:
         if devices > 1 and World.current().world_size == 1:
             launch(folder, devices, listener.report, listener.stop)

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from promerge_core.runs.locks import hold
+from promerge_core.runs.locks import hold, is_held
 from promerge_core.runs.sources import RunError
 
 HOLDER = """
@@ -50,12 +50,15 @@ def test_a_second_process_is_told_who_holds_it(output, holder):
 
 @pytest.mark.parametrize("how", ["alone", "fork"])
 def test_the_lock_of_a_dead_process_is_taken_over(output, holder, how):
+    assert not is_held(output)
     process = holder(how)
+    assert is_held(output)
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert not is_held(output)
     assert output.with_name("masks.json.promerge-lock").exists()
     with hold(output):
-        pass
+        assert is_held(output)
     assert list(output.parent.iterdir()) == []
 
 

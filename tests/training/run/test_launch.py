@@ -23,8 +23,11 @@ def double_precision(tmp_path, monkeypatch):
     torch.set_default_dtype(torch.float32)
 
 
+LIKE_SMALL = {"norm": "group", "optimizer": "adamw", "decay": "cosine", "average": 0.9, "crop": 32}
+
+
 @pytest.mark.parametrize(
-    ("architecture", "norm"), [("mask_rcnn", "batch"), ("mask_rcnn_small", "group")]
+    ("architecture", "changes"), [("mask_rcnn", {}), ("mask_rcnn_small", LIKE_SMALL)]
 )
 def test_two_processes_train_what_one_does_with_the_doubled_batch(
     run,
@@ -35,12 +38,12 @@ def test_two_processes_train_what_one_does_with_the_doubled_batch(
     monkeypatch,
     assert_same,
     architecture,
-    norm,
+    changes,
 ):
     # In single precision the norms, of a few values each, make much of the last digit. The images
     # have fewer anchors and proposals than may be sampled, so each has another number of them.
     recipe = dataclasses.replace(
-        tiny_recipe, short_sides=(32,), proposals_per_image=64, checkpoints=1, norm=norm
+        tiny_recipe, short_sides=(32,), proposals_per_image=64, checkpoints=1, **changes
     )
     monkeypatch.setitem(RECIPES, "tiny", recipe)
     one, two = (

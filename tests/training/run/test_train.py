@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
-from fiftyone_promerge.training import TrainingError
+from fiftyone_promerge.training import TrainingError, is_running
 from fiftyone_promerge.training.checkpoints.checkpoint import read_checkpoint
 from fiftyone_promerge.training.data.records import RecordError
-from fiftyone_promerge.training.recipes import RecipeError
+from fiftyone_promerge.training.recipes import RecipeError, find_recipe
 from promerge_core import PromergeError
+from promerge_core.runs.locks import hold
 
 
 def test_the_checkpoint_says_everything(trained, records):
@@ -133,6 +136,34 @@ def test_other_settings_in_a_used_folder_are_one_sentence(trained, run, records)
         run(records, folder, batch_size=4)
     with pytest.raises(TrainingError, match="begun with field boxes, now it is other"):
         run(records, folder, source={"dataset": "drawn", "field": "other", "images": 10})
+
+
+def test_a_recipe_of_ones_own_trains_and_stays_what_it_was(
+    trained, run, records, tmp_path, state, assert_same
+):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("base: tiny\n")
+    path = run(records, tmp_path / "run", recipe=str(mine))
+    assert read_checkpoint(path).recipe["name"] == "mine"
+    assert_same(state(trained[0]), state(path))
+    begun = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert begun["own"]["name"] == begun["recipe"]["name"] == "mine"
+    assert run(records, tmp_path / "run", recipe=str(mine)) == path
+    assert run(records, tmp_path / "run", recipe=find_recipe(mine)) == path
+    mine.write_text("base: tiny\nrounds: [{rpn_nms: 0.5}, {}]\n")
+    with pytest.raises(TrainingError, match=r"begun with rpn_nms of round 0 0\.65, now it is 0\.5"):
+        run(records, tmp_path / "run", recipe=mine)
+    with pytest.raises(TrainingError, match=r"begun with recipe mine \(your own\), now it is tiny"):
+        run(records, tmp_path / "run")
+
+
+def test_a_second_process_does_not_train_in_the_same_folder(run, records, tmp_path):
+    with hold(tmp_path / "run.json"), ThreadPoolExecutor() as others:
+        assert is_running(tmp_path)
+        with pytest.raises(PromergeError, match=r"run\.json is being written by process \d+ on"):
+            others.submit(run, records, tmp_path).result()
+    assert not is_running(tmp_path)
+    assert not (tmp_path / "run.json").exists()
 
 
 def test_weights_of_another_architecture_are_one_sentence(run, records, tmp_path):

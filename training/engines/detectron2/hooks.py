@@ -109,7 +109,7 @@ class FollowJob(HookBase):
         """See `HookBase`."""
         step = self.trainer.iter
         if self._world.rank == 0:
-            self._job.report(step + 1, latest_metrics(self.trainer))
+            self._job.report(step + 1, self.trainer.max_iter, latest_metrics(self.trainer))
         if step + 1 == self.trainer.max_iter:
             return
         is_enough, is_asked = self._decisions()

@@ -184,15 +184,15 @@ class _Progress(pl.Callback):
         """See `lightning.pytorch.Callback`."""
         done, job = trainer.global_step, self._job
         plan = cast(DetectorModule, pl_module).plan
-        if trainer.is_global_zero:
-            job.report(done, latest_metrics(trainer))
-        asked = trainer.is_global_zero and job.stop()
-        stopping = trainer.strategy.reduce_boolean_decision(asked, all=False)
         before = plan.iterations
-        if self._validated and not stopping:
+        if self._validated:
             self._validated = False
             plan.load(trainer.strategy.broadcast(plan.revised(done)))
             trainer.fit_loop.epoch_loop.max_steps = plan.iterations
+        if trainer.is_global_zero:
+            job.report(done, plan.iterations, latest_metrics(trainer))
+        asked = trainer.is_global_zero and job.stop()
+        stopping = trainer.strategy.reduce_boolean_decision(asked, all=False)
         if stopping or done % self._every == 0 or plan.iterations != before:
             _save(trainer, job.folder / _LAST)
         if stopping:

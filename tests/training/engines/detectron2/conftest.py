@@ -65,7 +65,7 @@ def job(records: RecordFile | None, folder: Path, iterations: int = 4, **changes
         "source": {"dataset": "coco_sample", "field": "ground_truth", "images": 2},
         "num_workers": 0,
         "patience": None,
-        "report": lambda done, metrics: None,
+        "report": lambda done, total, metrics: None,
         "stop": lambda: False,
     }
     return Job(**{**values, **changes})

@@ -35,7 +35,7 @@ def test_the_losses_fall_and_the_checkpoint_predicts(records, tmp_path, architec
         tmp_path / "run",
         iterations=12,
         architecture=architecture,
-        report=lambda done, metrics: reports.append((done, metrics)),
+        report=lambda done, total, metrics: reports.append((done, metrics)),
     )
     train(one)
     assert [done for done, _ in reports] == list(range(1, 13))
@@ -66,7 +66,9 @@ def test_the_losses_fall_and_the_checkpoint_predicts(records, tmp_path, architec
     assert {"loss", "AP", "AP50"} <= set(checkpoint.metrics)
     assert {"detectron2", "torch"} <= set(checkpoint.versions)
     left = sorted(path.name for path in one.folder.iterdir() if "tfevents" not in path.name)
-    assert left == ["best.pt", "detector.pt", "log.txt", "metrics.json", "validations.json"]
+    written = ["best.pt", "detector.pt", "log.txt", "metrics.json", "tensorboard", "validation"]
+    assert left == [*written, "validations.json"]
+    assert [path.name for path in (one.folder / "validation").iterdir()] == ["000012.png"]
 
     detector = load(checkpoint, torch.device("cpu"))
     images = [np.array(Image.open(record.path).convert("RGB")) for record in records]
@@ -85,7 +87,7 @@ def test_the_whole_loss_falls(records, tmp_path, job):
         records,
         tmp_path / "run",
         iterations=40,
-        report=lambda done, metrics: losses.append(metrics["loss"]),
+        report=lambda done, total, metrics: losses.append(metrics["loss"]),
     )
     train(one)
     assert np.mean(losses[-8:]) < 0.85 * np.mean(losses[:8])
@@ -104,7 +106,7 @@ def test_a_run_that_was_killed_and_stopped_ends_where_the_other_one_does(records
 
     folder = tmp_path / "broken"
 
-    def kill(done, metrics):
+    def kill(done, total, metrics):
         if done == 3:
             raise Killed
 
@@ -112,11 +114,11 @@ def test_a_run_that_was_killed_and_stopped_ends_where_the_other_one_does(records
         train(job(records, folder, report=kill))
     assert (folder / "last_checkpoint").read_text() == "model_0000001.pth"
     done = []
-    stopped = job(records, folder, report=lambda count, _: done.append(count), stop=lambda: True)
+    stopped = job(records, folder, report=lambda count, *_: done.append(count), stop=lambda: True)
     with pytest.raises(TrainingStoppedError, match="stopped after 3 of 4 iterations of round 0"):
         train(stopped)
     assert [path.name for path in folder.glob("*.pth")] == ["model_0000002.pth"]
-    broken = job(records, folder, report=lambda count, _: done.append(count))
+    broken = job(records, folder, report=lambda count, *_: done.append(count))
     train(broken)
     assert done == [3, 4]
 

@@ -24,7 +24,8 @@ def test_two_processes_train_one_model(records, tmp_path):
     """By detectron2's own `launch`, which spawns the processes: both end with the same weights."""
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT), encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent)])}
+    paths = [str(Path(__file__).parent), *filter(None, sys.path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     finished = subprocess.run(
         [sys.executable, str(script), str(records.path), str(tmp_path / "run")],
         env=environment,
@@ -66,7 +67,7 @@ SCRIPT = """
 
         FollowJob.after_step = save_weights
         folder.mkdir(exist_ok=True)
-        train(job(RecordFile(path), folder, iterations=2, report=lambda done, _: print(done)))
+        train(job(RecordFile(path), folder, iterations=2, report=lambda done, *_: print(done)))
 
 
     if __name__ == "__main__":

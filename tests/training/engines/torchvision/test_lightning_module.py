@@ -32,7 +32,7 @@ def job(records, tiny_recipe, tmp_path):
         source={},
         num_workers=0,
         patience=None,
-        report=lambda done, metrics: None,
+        report=lambda done, total, metrics: None,
         stop=lambda: False,
     )
 
@@ -87,6 +87,22 @@ def test_processes_share_the_validation_images_and_none_is_without(job):
     assert share(0, 1) == everything
     assert [share(rank, 2) for rank in range(2)] == [everything[:1], everything[1:]]
     assert [share(rank, 3) for rank in range(3)] == [everything[:1], everything[1:], everything[:1]]
+
+
+def test_what_the_first_round_validates_on_no_round_trains_on(job, records, tmp_path):
+    """Also not where a later round has labels on images that the first one had none on."""
+    held = {job.records[int(position)].key for position in job.split.validation}
+    fewer = [
+        one if one.key in held or index % 2 else dataclasses.replace(one, masks=())
+        for index, one in enumerate(records)
+    ]
+    write_records(tmp_path / "first.jsonl", fewer)
+    first = dataclasses.replace(job, records=RecordFile(tmp_path / "first.jsonl"))
+    later = dataclasses.replace(job, first=first.records)
+    assert later.split.validation.tolist() == first.split.validation.tolist()
+    both = sorted([*later.split.validation, *later.split.train])
+    assert both == list(range(len(records)))
+    assert len(later.split.train) > len(first.split.train)
 
 
 def test_training_continues_at_the_step_it_is_told(job):
