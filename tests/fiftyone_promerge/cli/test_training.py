@@ -40,7 +40,7 @@ def test_bad_flags_are_refused_before_anything_is_loaded(promerge, flags, said):
         (
             "mine.yaml",
             "base: small\ncrops: 320",
-            "mine.yaml: there is no 'crops' in a recipe; did you mean crop?",
+            "mine.yaml: there is no 'crops' in a recipe; did you mean crop",
         ),
     ],
 )

@@ -60,7 +60,7 @@ def test_what_a_file_says_holds_for_each_architecture(read):
         ("crop: 320", "does not say which recipe it begins with; add a line such as base: small"),
         ("base: smal", "no usable base; it is one of promerge_plus, cutler, small, smoke"),
         ("base: [small]", "no usable base"),
-        ("base: small\ncrops: 320", r"there is no 'crops' in a recipe; did you mean crop\?"),
+        ("base: small\ncrops: 320", r"there is no 'crops' in a recipe; did you mean crop"),
         ("base: small\ntitle: x", "there is no 'title' in a recipe"),
         ("base: small\n3: 3", "there is no 3 in a recipe; it has name, rounds, num_images, "),
         (

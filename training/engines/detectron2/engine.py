@@ -254,10 +254,12 @@ def _validate(
     if world.rank != 0:
         return {}
     metrics = precision_of_parts(job.records, parts)
-    if validations.add(get_event_storage().iter + 1, metrics["AP"]):
+    # After its last step detectron2 counts one more.
+    done = min(get_event_storage().iter + 1, job.schedule.iterations)
+    if validations.add(done, metrics["AP"]):
         save_checkpoint(job.best, _checkpoint(job, model, metrics))
     validations.write()
-    show_validation(job, parts, get_event_storage().iter + 1, metrics)
+    show_validation(job, parts, done, metrics)
     return metrics
 
 
