@@ -31,7 +31,7 @@ def test_two_processes_train_one_model(records, tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=500,
     )
     assert finished.returncode == 0, finished.stderr[-2000:]
     first, second = (
