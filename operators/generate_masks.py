@@ -7,8 +7,6 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.generation.generate import check_same_parameters
-from fiftyone_promerge.models.promerge import load_model
 from fiftyone_promerge.operators.framework.forms import Form, names
 from fiftyone_promerge.operators.framework.masks_operator import (
     MasksOperator,
@@ -70,6 +68,8 @@ class GenerateMasks(MasksOperator):
         self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
     ) -> dict[str, Any]:
         """See `RunOperator`."""
+        from fiftyone_promerge.models.promerge import load_model
+
         report(None, f"Loading the backbone {values['backbone']}")
         model = load_model(
             method=values["method"],
@@ -103,6 +103,8 @@ def _ask_parameters(form: Form, defaults: dict[str, Any]) -> None:
 
 def _check_earlier(samples: Any, values: dict[str, Any]) -> None:
     """Raises FieldError where the field holds masks that were made otherwise."""
+    from fiftyone_promerge.generation.generate import check_same_parameters
+
     field = values["label_field"]
     if not samples.has_field(field):
         return

@@ -22,7 +22,8 @@ from promerge_core.masks.splitting import large_beside_others, solidity, split_n
 from promerge_core.refinement.refine import refine_batch
 from promerge_core.registry import SCORES
 from promerge_core.stages.ground import find_grounds
-from promerge_core.stages.pipeline import NoMasks, Stages, segment_batch
+from promerge_core.stages.no_masks import NoMasks
+from promerge_core.stages.pipeline import Stages, segment_batch
 
 from .config import ProMergeConfig, RefinementConfig
 from .images import PreparedImage, prepare_image

@@ -9,7 +9,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from promerge_core.backbones.base import Backbone
 from promerge_core.masks.components import connected_components
 from promerge_core.masks.overlap import mask_iou
-from promerge_core.stages.pipeline import NoMasks
+from promerge_core.stages.no_masks import NoMasks
 from promerge_core.stages.prompting import unit_features
 
 from .config import MaskCutConfig

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from promerge_core.backbones.loading import check_backbone
 from promerge_core.options import BackboneOptions
 from promerge_core.registry import BACKBONES, METHODS, find_backbone
 
@@ -18,6 +17,8 @@ def ask_model(form: Form, defaults: dict[str, Any]) -> None:
         form: gets the values `method`, `backbone` and `weights`.
         defaults: other defaults than the declared ones, by name.
     """
+    from promerge_core.backbones.loading import check_backbone
+
     labels = {name: entry.label for name, entry in METHODS.items()}
     form.choice("method", labels, defaults.get("method", "promerge"), label="Method")
     sentences = {name: entry.label for name, entry in BACKBONES.items()}

@@ -24,6 +24,9 @@ from skimage.io import imsave
 from skimage.transform import resize
 
 ROOT = Path(__file__).resolve().parents[2]
+HEAVY = {"torch", "torchvision", "timm", "lightning", "sklearn", "skimage", "scipy", "matplotlib"}
+"""What takes seconds to import, or is needed by runs and the inspector alone."""
+
 CLI = "from fiftyone.core.cli import main; main()"
 
 
@@ -127,15 +130,20 @@ def test_plugin_is_listed_with_all_its_operators(bare, plugin):
         "export_coco",
     ):
         assert f"@promerge/promerge/{name}" in operators
-    panels = execute(
+    listed = execute(
         bare,
         """
+        import sys
+        before = set(sys.modules)
         panels = [panel.uri for panel in foo.list_operators(type="panel")]
+        loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
         print()
-        print(json.dumps(panels))
+        print(json.dumps({"panels": panels, "loaded": sorted(loaded)}))
         """,
     )
-    assert "@promerge/promerge/promerge_inspector" in panels
+    assert "@promerge/promerge/promerge_inspector" in listed["panels"]
+    assert "fiftyone_promerge" in listed["loaded"]
+    assert HEAVY.isdisjoint(listed["loaded"]), "the App's server starts with these packages"
 
 
 def test_operator_makes_masks_with_workers(bare, plugin, photos):
