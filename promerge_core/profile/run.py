@@ -23,10 +23,13 @@ from promerge_core.config import ProMergeConfig
 from promerge_core.generator import ProMerge
 from promerge_core.images import PreparedImage, prepare_image
 
+from .busy import busy_programs
 from .comparison import measure_peers, measure_stages
 from .floor import measure_floor
 from .planted import plant
 from .stopwatch import Stopwatch
+
+_RATE = "images_per_s"
 
 _BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")
 """PyTorch's names for a processor's instructions on bfloat16."""
@@ -41,6 +44,7 @@ def run_profile(
     batch_size: int = 1,
     repeats: int = 8,
     peers: bool = True,
+    busy: int = 0,
 ) -> dict[str, Any]:
     """Measures every stage of ProMerge, and all of them together, on photos.
 
@@ -57,6 +61,7 @@ def run_profile(
         repeats: timed runs of each stage, after one that is not timed.
         peers: also measure what others use: timm's whole forward, pydensecrf where it is
             installed, and scipy.linalg.eigh for MaskCut, which takes a minute.
+        busy: other programs, each as busy as can be, beside which the whole is measured again.
 
     Returns:
         `machine`; `backbone`; `rows` with the median and minimum seconds per image of each stage;
@@ -64,6 +69,7 @@ def run_profile(
         of each image, the lower bound `floor_s`, which is what the backbone's products and
         exponentials take at this machine's best rates, in seconds per image, that bound's share
         of the time, `share_of_floor`, and its parts, `floor` (see `Floor`); `peers` with ratios;
+        `busy`, where it is asked for, with the number of `programs` and the `slowdown`;
         `peak_rss_mib`, and `peak_gpu_mib` on CUDA.
 
     Raises:
@@ -76,6 +82,12 @@ def run_profile(
     prepared = [prepare_image(image, config.image_size) for image in images]
     watch.measure("resize to the input", lambda: prepare_image(images[0], config.image_size))
     end_to_end = _measure_all(network, config, prepared, batch_size, watch)
+    beside = {}
+    if busy:
+        again = Stopwatch(network.device, repeats)
+        with busy_programs(busy):
+            images_per_s = _measure_all(network, config, prepared, batch_size, again)[_RATE]
+        beside = {"busy": {"programs": busy, "slowdown": end_to_end[_RATE] / images_per_s}}
     measure_stages(network, config, prepared[0], watch)
     ratios = measure_peers(network, config, prepared[0], watch) if peers else {}
     figures: dict[str, Any] = {
@@ -84,6 +96,7 @@ def run_profile(
         "rows": watch.rows,
         "end_to_end": end_to_end,
         "peers": ratios,
+        **beside,
         "peak_rss_mib": _peak_rss_mib(),
     }
     if network.device.type == "cuda":
@@ -125,7 +138,7 @@ def _measure_all(
     watch.add("backbone (keys)", alone)
     watch.add("end to end, after the resize", whole)
     return {
-        "images_per_s": len(whole) / sum(whole),
+        _RATE: len(whole) / sum(whole),
         "to_backbone": sum(whole) / sum(alone),
         "masks": masks,
         "floor_s": floor.seconds,
