@@ -16,7 +16,11 @@ from fiftyone_promerge.operators.framework.masks_operator import (
 )
 from fiftyone_promerge.operators.framework.model_inputs import ask_model
 from fiftyone_promerge.operators.framework.running import Report
-from fiftyone_promerge.provenance import recorded_parameters, run_record
+from fiftyone_promerge.provenance import (
+    check_same_parameters,
+    recorded_parameters,
+    run_record,
+)
 from promerge_core import ProMergeConfig
 from promerge_core.options import BackboneOptions
 from promerge_core.registry import METHODS, PRESETS
@@ -103,8 +107,6 @@ def _ask_parameters(form: Form, defaults: dict[str, Any]) -> None:
 
 def _check_earlier(samples: Any, values: dict[str, Any]) -> None:
     """Raises FieldError where the field holds masks that were made otherwise."""
-    from fiftyone_promerge.generation.generate import check_same_parameters
-
     field = values["label_field"]
     if not samples.has_field(field):
         return

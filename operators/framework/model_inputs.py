@@ -17,17 +17,22 @@ def ask_model(form: Form, defaults: dict[str, Any]) -> None:
         form: gets the values `method`, `backbone` and `weights`.
         defaults: other defaults than the declared ones, by name.
     """
-    from promerge_core.backbones.loading import check_backbone
-
     labels = {name: entry.label for name, entry in METHODS.items()}
     form.choice("method", labels, defaults.get("method", "promerge"), label="Method")
     sentences = {name: entry.label for name, entry in BACKBONES.items()}
     form.parameters(BackboneOptions, ["backbone"], defaults=defaults, labels=sentences)
     backbone = form.values["backbone"]
-    known = form.check("backbone", lambda: check_backbone(backbone))
+    known = backbone in BACKBONES or form.check("backbone", lambda: _check(backbone))
     entry = find_backbone(backbone)
     form.values["weights"] = None
     if (entry is not None and entry.needs_weights) or form.given("weights"):
         form.parameters(BackboneOptions, ["weights"], defaults=defaults)
-        if known:
-            form.check("weights", lambda: check_backbone(backbone, form.values["weights"]))
+        if known and form.values["weights"]:
+            form.check("weights", lambda: _check(backbone, form.values["weights"]))
+
+
+def _check(backbone: str, weights: str | None = None) -> None:
+    """See `check_backbone`; it waits for PyTorch, which most forms do without."""
+    from promerge_core.backbones.loading import check_backbone
+
+    check_backbone(backbone, weights)
