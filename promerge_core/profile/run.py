@@ -29,8 +29,6 @@ from .floor import measure_floor
 from .planted import plant
 from .stopwatch import Stopwatch
 
-_RATE = "images_per_s"
-
 _BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16")
 """PyTorch's names for a processor's instructions on bfloat16."""
 
@@ -86,8 +84,9 @@ def run_profile(
     if busy:
         again = Stopwatch(network.device, repeats)
         with busy_programs(busy):
-            images_per_s = _measure_all(network, config, prepared, batch_size, again)[_RATE]
-        beside = {"busy": {"programs": busy, "slowdown": end_to_end[_RATE] / images_per_s}}
+            whole = _measure_all(network, config, prepared, batch_size, again)
+        slowdown = end_to_end["images_per_s"] / whole["images_per_s"]
+        beside = {"busy": {"programs": busy, "slowdown": slowdown}}
     measure_stages(network, config, prepared[0], watch)
     ratios = measure_peers(network, config, prepared[0], watch) if peers else {}
     figures: dict[str, Any] = {
@@ -138,7 +137,7 @@ def _measure_all(
     watch.add("backbone (keys)", alone)
     watch.add("end to end, after the resize", whole)
     return {
-        _RATE: len(whole) / sum(whole),
+        "images_per_s": len(whole) / sum(whole),
         "to_backbone": sum(whole) / sum(alone),
         "masks": masks,
         "floor_s": floor.seconds,

@@ -62,7 +62,8 @@ def find_grounds(
         colours = colour_grid(image, height, width)
         return fit_ground(colours).holds(colours)
 
-    return torch.from_numpy(np.stack(each_image(find, pixels))).to(features.device)
+    found = each_image(find, pixels) if pixels.device.type == "cpu" else [*map(find, pixels)]
+    return torch.from_numpy(np.stack(found)).to(features.device)
 
 
 def fit_ground(colours: np.ndarray) -> Ground:
