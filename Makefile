@@ -16,7 +16,7 @@ demo: setup
 	$(BIN)/promerge demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 app: setup
 	$(BIN)/promerge app

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fiftyone as fo
 import numpy as np
 from PIL import Image
 
-from promerge_core import ImageMasks, Mask, PromergeError
+from promerge_core import Mask, PromergeError
 
 from .fiftyone_internals import detections_document
+
+if TYPE_CHECKING:
+    from promerge_core import ImageMasks
 
 LABEL = "object"
 """The class of every mask, since none is told from another: the project's public name."""

@@ -184,6 +184,32 @@ def check_made_here(samples: foc.SampleCollection, label_field: str) -> None:
         raise _foreign_labels(dataset, label_field)
 
 
+def check_same_parameters(
+    samples: foc.SampleCollection, record: dict[str, Any], label_field: str
+) -> None:
+    """Checks that a field's masks were made as a model's record says; options may differ.
+
+    Args:
+        samples: a dataset or view that has the field.
+        record: what the model is, as `run_record` gives it.
+        label_field: the field of the masks.
+
+    Raises:
+        FieldError: method, backbone, weights or a parameter differ, or labels were not made here.
+    """
+    recorded = recorded_parameters(samples, label_field)
+    current = flatten_record(record)
+    if recorded is None:
+        check_made_here(samples, label_field)
+        return
+    for name, value in current.items():
+        if recorded.get(name) != value:
+            raise FieldError(
+                f"the masks in {label_field!r} were made with {name} {recorded.get(name)}, "
+                f"now it is {value}; choose another field, or overwrite it"
+            )
+
+
 def check_replaceable(samples: foc.SampleCollection, label_field: str) -> None:
     """Makes sure that the labels of samples may be replaced: that all of them were made here.
 

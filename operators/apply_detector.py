@@ -7,7 +7,6 @@ from typing import Any
 import fiftyone.operators as foo
 
 from fiftyone_promerge.app.suggestions import trained_checkpoints
-from fiftyone_promerge.models.detector import load_detector
 from fiftyone_promerge.operators.framework.forms import Form
 from fiftyone_promerge.operators.framework.masks_operator import (
     MasksOperator,
@@ -50,6 +49,8 @@ class ApplyDetector(MasksOperator):
         self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
     ) -> dict[str, Any]:
         """See `RunOperator`."""
+        from fiftyone_promerge.models.detector import load_detector
+
         report(None, "Loading the detector")
         model = load_detector(values["checkpoint"], values["device"])
         return self.write_masks(ctx, model, values, report)

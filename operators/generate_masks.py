@@ -7,8 +7,6 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from fiftyone_promerge.generation.generate import check_same_parameters
-from fiftyone_promerge.models.promerge import load_model
 from fiftyone_promerge.operators.framework.forms import Form, names
 from fiftyone_promerge.operators.framework.masks_operator import (
     MasksOperator,
@@ -18,7 +16,11 @@ from fiftyone_promerge.operators.framework.masks_operator import (
 )
 from fiftyone_promerge.operators.framework.model_inputs import ask_model
 from fiftyone_promerge.operators.framework.running import Report
-from fiftyone_promerge.provenance import recorded_parameters, run_record
+from fiftyone_promerge.provenance import (
+    check_same_parameters,
+    recorded_parameters,
+    run_record,
+)
 from promerge_core import ProMergeConfig
 from promerge_core.options import BackboneOptions
 from promerge_core.registry import METHODS, PRESETS
@@ -70,6 +72,8 @@ class GenerateMasks(MasksOperator):
         self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
     ) -> dict[str, Any]:
         """See `RunOperator`."""
+        from fiftyone_promerge.models.promerge import load_model
+
         report(None, f"Loading the backbone {values['backbone']}")
         model = load_model(
             method=values["method"],

@@ -13,7 +13,6 @@ from fiftyone.operators import types
 from PIL import Image
 
 from fiftyone_promerge import plugin
-from fiftyone_promerge.inspection.preview import preview
 from fiftyone_promerge.operators.framework.forms import Form, names
 from fiftyone_promerge.operators.framework.model_inputs import ask_model
 from fiftyone_promerge.operators.framework.run_operator import RunOperator
@@ -50,6 +49,8 @@ class PreviewMasks(RunOperator):
         self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
     ) -> dict[str, Any]:
         """See `RunOperator`."""
+        from fiftyone_promerge.inspection.preview import preview
+
         path = ctx.dataset[values["sample_id"]].filepath
         report(None, f"Loading the backbone {values['backbone']}, then segmenting one image")
         model = {name: values[name] for name in _MODEL}

@@ -8,12 +8,10 @@ from typing import Any
 
 import fiftyone as fo
 import fiftyone.operators as foo
-import torch
 from fiftyone.operators import types
 
 from fiftyone_promerge.app.progress import duration
 from fiftyone_promerge.app.suggestions import training_folder
-from fiftyone_promerge.detectors import train_detector
 from fiftyone_promerge.fields import check_detections_field, detections_fields
 from fiftyone_promerge.operators.framework.forms import Form, names
 from fiftyone_promerge.operators.framework.run_operator import RunOperator
@@ -25,7 +23,6 @@ from fiftyone_promerge.training import (
     TrainingOptions,
     choose_architecture,
     find_recipe,
-    read_checkpoint,
 )
 from promerge_core import PromergeError
 
@@ -71,6 +68,9 @@ class TrainDetector(RunOperator):
         self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
     ) -> dict[str, Any]:
         """See `RunOperator`."""
+        from fiftyone_promerge.detectors import train_detector
+        from fiftyone_promerge.training import read_checkpoint
+
         start = time.perf_counter()
         report(None, "Reading the masks")
         last: dict[str, float] = {}
@@ -148,6 +148,8 @@ def _ask_weights(form: Form) -> None:
 
 def _machine(form: Form) -> list[str]:
     """The options of the machine; several devices are offered only where there are several."""
+    import torch
+
     several = torch.cuda.device_count() > 1 or form.given("devices") is not None
     options = names(TrainingOptions, "Machine")
     return [name for name in options if name != "devices" or several]

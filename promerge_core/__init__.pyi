@@ -20,6 +20,6 @@ from .masks.mask import Mask as Mask
 from .parameters import ConfigError as ConfigError
 from .refinement.refine import refine as refine
 from .runs.summary import Summary as Summary
-from .stages.pipeline import NoMasks as NoMasks
+from .stages.no_masks import NoMasks as NoMasks
 from .stages.pipeline import Stages as Stages
 from .stages.pipeline import segment_features as segment_features

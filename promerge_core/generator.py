@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import abc
 import functools
+import itertools
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import compress, islice
 from typing import Any, NamedTuple, Protocol
 
@@ -16,18 +16,20 @@ import torch
 from PIL import Image
 
 from promerge_core.backbones.base import Backbone
+from promerge_core.machine.processors import each_image
+from promerge_core.machine.timing import Timer
 from promerge_core.masks.mask import Mask, masks_from_arrays
 from promerge_core.masks.resizing import resize_masks
 from promerge_core.masks.splitting import large_beside_others, solidity, split_necks
 from promerge_core.refinement.refine import refine_batch
 from promerge_core.registry import SCORES
 from promerge_core.stages.ground import find_grounds
-from promerge_core.stages.pipeline import NoMasks, Stages, segment_batch
+from promerge_core.stages.no_masks import NoMasks
+from promerge_core.stages.pipeline import Stages, segment_batch, segment_features
 
 from .config import ProMergeConfig, RefinementConfig
 from .images import PreparedImage, prepare_image
 from .parameters import ConfigError
-from .timing import Timer
 
 logger = logging.getLogger(__name__)
 
@@ -216,9 +218,7 @@ class MaskGenerator(abc.ABC):
         facts = [list(islice(rows, count)) for count in counts]
         reasons = [one.reason for one in found]
         masks = [part.numpy() for part in refined.cpu().split(counts)]
-        # Pillow resizes without Python's lock.
-        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            return list(threads.map(self._output, images, reasons, masks, facts))
+        return each_image(self._output, images, reasons, masks, facts)
 
     def _output(
         self,
@@ -280,15 +280,14 @@ class ProMerge(MaskGenerator):
     def find(self, features: torch.Tensor, pixels: torch.Tensor) -> list[Found]:
         """See `promerge_core.segment_features`."""
         grounds = find_grounds(pixels, features, self.config)
-        # On a CPU a batch is no faster, and alone no image's last bits depend on its neighbours.
-        size = 1 if features.device.type == "cpu" else len(features)
-        parts = features.split(size)
-        ground_parts = [None] * len(parts) if grounds is None else grounds.split(size)
-        batches = [
-            segment_batch(part, self.config, ground)
-            for part, ground in zip(parts, ground_parts, strict=True)
-        ]
-        return [self._found(stages) for batch in batches for stages in batch]
+        if features.device.type == "cpu":
+            # Alone, no image's last bits depend on its neighbours either.
+            each = itertools.repeat(None) if grounds is None else grounds
+            segment = functools.partial(segment_features, config=self.config)
+            found = each_image(lambda one, ground: segment(one, ground=ground), features, each)
+        else:
+            found = segment_batch(features, self.config, grounds)
+        return [self._found(stages) for stages in found]
 
     def _found(self, stages: Stages) -> Found:
         facts = {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from promerge_core.backbones.base import Backbone
+from promerge_core.machine.processors import each_image
 from promerge_core.masks.components import connected_components
 from promerge_core.masks.overlap import mask_iou
-from promerge_core.stages.pipeline import NoMasks
+from promerge_core.stages.no_masks import NoMasks
 from promerge_core.stages.prompting import unit_features
 
 from .config import MaskCutConfig
@@ -45,7 +48,8 @@ class MaskCut(MaskGenerator):
 
     def find(self, features: torch.Tensor, pixels: torch.Tensor) -> list[Found]:
         """See `cut_features`; every mask has score 1, as in the paper."""
-        cuts = [cut_features(one, self.config) for one in features]
+        cut = functools.partial(cut_features, config=self.config)
+        cuts = each_image(cut, features) if features.device.type == "cpu" else map(cut, features)
         return [
             Found(masks, {}, torch.ones_like, None if len(masks) else NoMasks.NO_CUT)
             for masks in cuts

@@ -12,20 +12,43 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     import fiftyone as fo
+    from xdist.scheduler import LoadScopeScheduling
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
+# Images are small here: threads would wait for one another longer than they compute, all the more
+# beside another worker. PyTorch reads it when it is imported, in this process and in its children.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-def pytest_collection_finish() -> None:
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Iterator[None]:
     """FiftyOne connects to a database when it is imported: it must find that of the tests."""
-    if "fiftyone.core" in sys.modules:
-        pytest.exit("a test module imports fiftyone at its top; import it in the tests", 1)
+    imported = "fiftyone.core" in sys.modules
+    report = yield
+    if "fiftyone.core" in sys.modules and not imported:
+        report.outcome = "failed"
+        report.longrepr = "this imports fiftyone at its top; import it in the tests"
+    return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """A module's tests run in one worker, and so do all that share the App and its browser."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.split("::")[0]
+            return "tests/e2e" if module.startswith("tests/e2e/") else module
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import numpy as np
 from fiftyone_promerge.training.engines.base import Detector
 from promerge_core import ImageMasks
 from promerge_core.images import to_rgb
-from promerge_core.timing import Timer
+from promerge_core.machine.timing import Timer
 
 
 class DetectorGenerator:

@@ -27,6 +27,13 @@ from .report import console, print_profile
     help="Measure timm, pydensecrf and scipy's eigensolver too.",
 )
 @click.option(
+    "--busy",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Measure the whole again beside so many busy programs.",
+)
+@click.option(
     "--json",
     "json_path",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -34,7 +41,7 @@ from .report import console, print_profile
 )
 @overwrite_option
 def benchmark(
-    repeats: int, peers: bool, json_path: Path | None, overwrite: bool, **flags: Any
+    repeats: int, peers: bool, busy: int, json_path: Path | None, overwrite: bool, **flags: Any
 ) -> None:
     """Measure seconds per image of each stage and of the whole, and peak memory.
 
@@ -48,7 +55,7 @@ def benchmark(
 
     check_output_file(json_path, overwrite)
     photos = [open_image(path) for path in demo_photos()]
-    figures = run_profile(photos, **flags, repeats=repeats, peers=peers)
+    figures = run_profile(photos, **flags, repeats=repeats, peers=peers, busy=busy)
     figures["fiftyone"] = measure_fiftyone()
     print_profile(figures, console)
     if json_path is not None:

@@ -104,6 +104,9 @@ def _profile_lines(figures: dict[str, Any]) -> Iterator[str]:
         f"exponentials at {floor['exponentials_per_s'] / 1e9:.2f} G/s, both measured, take "
         f"{whole['floor_s']:.3f} s, {whole['share_of_floor']:.0%} of the time"
     )
+    if "busy" in figures:
+        busy = figures["busy"]
+        yield f"beside {busy['programs']} busy programs: {busy['slowdown']:.1f} times as long"
     for peer, ratio in figures["peers"].items():
         yield f"{peer}: {ratio:.1f} times as long as ours"
     yield (

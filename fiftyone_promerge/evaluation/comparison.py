@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from .run import METRICS
 
 Row = dict[str, Any]
@@ -45,6 +43,8 @@ def draw(rows: list[Row], title: str, path: Path) -> None:
         title: what was evaluated.
         path: the file to write; its suffix decides the format.
     """
+    from matplotlib.figure import Figure
+
     # A figure of its own, without pyplot: no global state, no window system.
     figure = Figure(figsize=(8, 1.2 + 0.5 * len(rows)), layout="constrained")
     for axes, metric in zip(figure.subplots(1, 2, sharey=True), ("AP", "AR100"), strict=True):

@@ -11,7 +11,6 @@ import fiftyone.core.collections as foc
 import fiftyone.core.media as fomm
 
 from fiftyone_promerge.fields import (
-    FieldError,
     check_images,
     check_label_field,
     count_samples,
@@ -20,12 +19,7 @@ from fiftyone_promerge.fields import (
 )
 from fiftyone_promerge.fiftyone_internals import is_generated, root_dataset
 from fiftyone_promerge.models.mask_model import MaskModel
-from fiftyone_promerge.provenance import (
-    check_made_here,
-    check_replaceable,
-    flatten_record,
-    recorded_parameters,
-)
+from fiftyone_promerge.provenance import check_replaceable, check_same_parameters
 from promerge_core import Summary
 from promerge_core.options import RunOptions
 from promerge_core.parameters import takes
@@ -98,32 +92,6 @@ def generate_masks(
             progress=progress,
         )
     return model.summary
-
-
-def check_same_parameters(
-    samples: foc.SampleCollection, record: dict[str, Any], label_field: str
-) -> None:
-    """Checks that a field's masks were made as a model's record says; options may differ.
-
-    Args:
-        samples: a dataset or view that has the field.
-        record: what the model is, as `run_record` gives it.
-        label_field: the field of the masks.
-
-    Raises:
-        FieldError: method, backbone, weights or a parameter differ, or labels were not made here.
-    """
-    recorded = recorded_parameters(samples, label_field)
-    current = flatten_record(record)
-    if recorded is None:
-        check_made_here(samples, label_field)
-        return
-    for name, value in current.items():
-        if recorded.get(name) != value:
-            raise FieldError(
-                f"the masks in {label_field!r} were made with {name} {recorded.get(name)}, "
-                f"now it is {value}; choose another field, or overwrite it"
-            )
 
 
 def _todo(

@@ -13,13 +13,17 @@ import fiftyone as fo
 from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD
 from fiftyone_promerge.fields import check_images, check_label_field, count_samples
 from fiftyone_promerge.fiftyone_internals import ApplyModelCall
-from fiftyone_promerge.provenance import mask_run_key, record_run, recorded_run
+from fiftyone_promerge.provenance import (
+    check_same_parameters,
+    mask_run_key,
+    record_run,
+    recorded_run,
+)
 from promerge_core import ImageMasks, Mask, PromergeError, Summary
 from promerge_core.runs.coco_json import ImageRow, summarise
 from promerge_core.runs.shards import ShardFolder
 from promerge_core.runs.sources import is_url
 
-from .generate import check_same_parameters
 from .writing import MaskWriter
 
 _BATCH_SIZE = 500

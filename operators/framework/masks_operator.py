@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fiftyone.core.collections as foc
 import fiftyone.operators as foo
@@ -22,8 +22,6 @@ from fiftyone_promerge.fields import (
     written_samples,
 )
 from fiftyone_promerge.fiftyone_internals import serialized_view
-from fiftyone_promerge.generation.generate import generate_masks
-from fiftyone_promerge.models.mask_model import MaskModel
 from fiftyone_promerge.provenance import check_made_here, check_replaceable
 from promerge_core import NoMasks, Summary
 from promerge_core.options import RunOptions
@@ -34,6 +32,9 @@ from .outputs import table
 from .run_operator import RunOperator
 from .running import Report, StoppedError, bar_progress
 from .target import ask_target
+
+if TYPE_CHECKING:
+    from fiftyone_promerge.models.mask_model import MaskModel
 
 
 class MasksOperator(RunOperator):
@@ -63,6 +64,8 @@ class MasksOperator(RunOperator):
         Returns:
             the operator's result.
         """
+        from fiftyone_promerge.generation.generate import generate_masks
+
         start = time.perf_counter()
         samples = ctx.target_view(require_flat=True)
         field, options = values["label_field"], RunOptions.pick(values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from promerge_core.backbones.loading import check_backbone
 from promerge_core.options import BackboneOptions
 from promerge_core.registry import BACKBONES, METHODS, find_backbone
 
@@ -23,10 +22,17 @@ def ask_model(form: Form, defaults: dict[str, Any]) -> None:
     sentences = {name: entry.label for name, entry in BACKBONES.items()}
     form.parameters(BackboneOptions, ["backbone"], defaults=defaults, labels=sentences)
     backbone = form.values["backbone"]
-    known = form.check("backbone", lambda: check_backbone(backbone))
+    known = backbone in BACKBONES or form.check("backbone", lambda: _check(backbone))
     entry = find_backbone(backbone)
     form.values["weights"] = None
     if (entry is not None and entry.needs_weights) or form.given("weights"):
         form.parameters(BackboneOptions, ["weights"], defaults=defaults)
-        if known:
-            form.check("weights", lambda: check_backbone(backbone, form.values["weights"]))
+        if known and form.values["weights"]:
+            form.check("weights", lambda: _check(backbone, form.values["weights"]))
+
+
+def _check(backbone: str, weights: str | None = None) -> None:
+    """See `check_backbone`; it waits for PyTorch, which most forms do without."""
+    from promerge_core.backbones.loading import check_backbone
+
+    check_backbone(backbone, weights)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import fiftyone as fo
 import fiftyone.core.patches as fop
 import fiftyone.operators as foo
@@ -10,14 +12,14 @@ from fiftyone.operators import types
 from fiftyone_promerge import plugin
 from fiftyone_promerge.fields import detections_fields
 from fiftyone_promerge.inputs import suggestions_view
-from fiftyone_promerge.inspection.inspect_image import Inspection, Source, inspect_image, store_maps
 from fiftyone_promerge.provenance import recorded_parameters
 from promerge_core import ProMergeConfig, PromergeError
 from promerge_core.registry import BACKBONES, OFFLINE_BACKBONE
 
-from . import steps as inspector_steps
-from .overview import show_overview
 from .parts import item, notice
+
+if TYPE_CHECKING:
+    from fiftyone_promerge.inspection.inspect_image import Inspection
 
 _GENERATE = f"{plugin.NAME}/generate_masks"
 _DEFAULTS = {"backbone": OFFLINE_BACKBONE, "weights": None, **ProMergeConfig().to_dict()}
@@ -109,6 +111,10 @@ class Inspector(foo.Panel):
 
     def store(self, ctx: foo.ExecutionContext) -> None:
         """Writes the maps of the open sample into fields of it."""
+        from fiftyone_promerge.inspection.inspect_image import store_maps
+
+        from . import steps as inspector_steps
+
         sample = _sample(ctx)
         if sample is None:
             return
@@ -124,6 +130,8 @@ class Inspector(foo.Panel):
 
     def render(self, ctx: foo.ExecutionContext) -> types.Property:
         """The whole panel."""
+        from .overview import show_overview
+
         panel = types.Object()
         sample = _sample(ctx)
         try:
@@ -147,6 +155,8 @@ class Inspector(foo.Panel):
     def _show_sample(
         self, panel: types.Object, ctx: foo.ExecutionContext, sample: fo.Sample
     ) -> None:
+        from . import steps as inspector_steps
+
         steps = types.TabsView()
         for name, step in inspector_steps.STEPS.items():
             steps.add_choice(name, label=step.label)
@@ -215,6 +225,8 @@ def _config(ctx: foo.ExecutionContext) -> ProMergeConfig:
 
 
 def _inspect(ctx: foo.ExecutionContext, sample: fo.Sample) -> Inspection:
+    from fiftyone_promerge.inspection.inspect_image import Source, inspect_image
+
     chosen = ctx.panel.state.source or _DEFAULTS
     backbone, weights = chosen["backbone"], chosen["weights"] or None
     return inspect_image(Source(sample.filepath, backbone, weights), _config(ctx))

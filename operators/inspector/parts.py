@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fiftyone.operators import types
 
-from .canvas import Plot
+if TYPE_CHECKING:
+    from .canvas import Plot
 
 
 def item(basis: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from promerge_core.colour import rgb_to_lab
+from promerge_core.machine.processors import each_image
 
 from .base import Backbone
 from .region_background import split_background
@@ -49,6 +50,11 @@ class EmbeddedBackbone(Backbone):
                 f"image sides must be multiples of the patch size {_PATCH}; "
                 f"got {tuple(images.shape[2:])}"
             )
+        if images.device.type == "cpu":
+            return torch.cat(each_image(self._describe, images.split(1)))
+        return self._describe(images)
+
+    def _describe(self, images: torch.Tensor) -> torch.Tensor:
         descriptors = describe_patches((images.float() * self._std + self._mean).clamp(0, 1))
         batch, _, height, width = descriptors.shape
         regions = min(_REGIONS, height * width)

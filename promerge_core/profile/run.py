@@ -23,6 +23,7 @@ from promerge_core.config import ProMergeConfig
 from promerge_core.generator import ProMerge
 from promerge_core.images import PreparedImage, prepare_image
 
+from .busy import busy_programs
 from .comparison import measure_peers, measure_stages
 from .floor import measure_floor
 from .planted import plant
@@ -41,6 +42,7 @@ def run_profile(
     batch_size: int = 1,
     repeats: int = 8,
     peers: bool = True,
+    busy: int = 0,
 ) -> dict[str, Any]:
     """Measures every stage of ProMerge, and all of them together, on photos.
 
@@ -57,6 +59,7 @@ def run_profile(
         repeats: timed runs of each stage, after one that is not timed.
         peers: also measure what others use: timm's whole forward, pydensecrf where it is
             installed, and scipy.linalg.eigh for MaskCut, which takes a minute.
+        busy: other programs, each as busy as can be, beside which the whole is measured again.
 
     Returns:
         `machine`; `backbone`; `rows` with the median and minimum seconds per image of each stage;
@@ -64,6 +67,7 @@ def run_profile(
         of each image, the lower bound `floor_s`, which is what the backbone's products and
         exponentials take at this machine's best rates, in seconds per image, that bound's share
         of the time, `share_of_floor`, and its parts, `floor` (see `Floor`); `peers` with ratios;
+        `busy`, where it is asked for, with the number of `programs` and the `slowdown`;
         `peak_rss_mib`, and `peak_gpu_mib` on CUDA.
 
     Raises:
@@ -76,6 +80,13 @@ def run_profile(
     prepared = [prepare_image(image, config.image_size) for image in images]
     watch.measure("resize to the input", lambda: prepare_image(images[0], config.image_size))
     end_to_end = _measure_all(network, config, prepared, batch_size, watch)
+    beside = {}
+    if busy:
+        again = Stopwatch(network.device, repeats)
+        with busy_programs(busy):
+            whole = _measure_all(network, config, prepared, batch_size, again)
+        slowdown = end_to_end["images_per_s"] / whole["images_per_s"]
+        beside = {"busy": {"programs": busy, "slowdown": slowdown}}
     measure_stages(network, config, prepared[0], watch)
     ratios = measure_peers(network, config, prepared[0], watch) if peers else {}
     figures: dict[str, Any] = {
@@ -84,6 +95,7 @@ def run_profile(
         "rows": watch.rows,
         "end_to_end": end_to_end,
         "peers": ratios,
+        **beside,
         "peak_rss_mib": _peak_rss_mib(),
     }
     if network.device.type == "cuda":

@@ -18,7 +18,7 @@ CHUNK = 8
 def refine_batched(
     pixels: Sequence[torch.Tensor], masks: Sequence[torch.Tensor], config: RefinementConfig
 ) -> torch.Tensor:
-    """Mean field for all masks of an image at once, and on a GPU for all images.
+    """Mean field for all masks of some images at once.
 
     With two labels and unaries from a softmax over (1 - m, m), the state of each pixel is one
     number, s = Q(1) - Q(0) = 2 sigmoid(u) - 1 with u = 2m - 1, and an iteration is
@@ -35,15 +35,8 @@ def refine_batched(
     Raises:
         ValueError: the kernels are too narrow for the image.
     """
-    # A GPU waits for the host at each lattice; a CPU's cache is too small for those of many images.
-    together = len(pixels) if masks[0].device.type != "cpu" else 1
-    refined = []
-    for start in range(0, len(pixels), together):
-        some = masks[start : start + together]
-        padded = pad_sequence([*some], batch_first=True)
-        states = _mean_field(torch.stack([*pixels[start : start + together]]), padded, config)
-        refined += [state[: len(own)] for state, own in zip(states, some, strict=True)]
-    return torch.cat(refined)
+    states = _mean_field(torch.stack([*pixels]), pad_sequence([*masks], batch_first=True), config)
+    return torch.cat([state[: len(own)] for state, own in zip(states, masks, strict=True)])
 
 
 def _mean_field(

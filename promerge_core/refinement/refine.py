@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from promerge_core.config import ProMergeConfig, RefinementConfig
+from promerge_core.machine.processors import each_image
 from promerge_core.masks.components import fill_holes
 from promerge_core.masks.overlap import mask_iou
 from promerge_core.registry import REFINERS
@@ -115,11 +117,28 @@ def refine_batch(
     if not some:
         return coarse[0], coarse[0].new_zeros(0, dtype=torch.float64)
     pixels = [torch.as_tensor(images[index], device=coarse[index].device) for index in some]
-    refined = REFINERS[backend].load()(pixels, [coarse[index] for index in some], config)
+    unrefined = [coarse[index] for index in some]
+    refine_some = functools.partial(_refine, config=config, backend=backend)
+    if coarse[0].device.type == "cpu":
+        results = each_image(lambda *one: refine_some([one[0]], [one[1]]), pixels, unrefined)
+    else:
+        results = [refine_some(pixels, unrefined)]
+    refined, iou = map(torch.cat, zip(*results, strict=True))
+    return refined, iou
+
+
+def _refine(
+    pixels: Sequence[torch.Tensor],
+    masks: Sequence[torch.Tensor],
+    config: RefinementConfig,
+    backend: str,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Masks that have their image's size, of some images together: see `refine_batch`."""
+    refined = REFINERS[backend].load()(pixels, masks, config)
     # A GPU waits for the host at each part; on a CPU more than a few at once are no faster.
     parts = refined.split(CHUNK if refined.device.type == "cpu" else len(refined))
     filled = torch.cat([fill_holes(part) for part in parts])
-    return filled, mask_iou(filled, torch.cat(coarse))
+    return filled, mask_iou(filled, torch.cat([*masks]))
 
 
 def _upsample(masks: torch.Tensor, height: int, width: int) -> torch.Tensor:

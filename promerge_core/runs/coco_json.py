@@ -7,14 +7,16 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from promerge_core.errors import CocoError
-from promerge_core.generator import ImageMasks
 from promerge_core.images import SkippedImage
 
 from .locks import check_regular, hold
 from .summary import Summary
+
+if TYPE_CHECKING:
+    from promerge_core.generator import ImageMasks
 
 CATEGORY = {"id": 1, "name": "object", "supercategory": "object"}
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, defaultdict
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from promerge_core.generator import ImageMasks
 from promerge_core.images import SkippedImage
-from promerge_core.stages.pipeline import NoMasks
+from promerge_core.stages.no_masks import NoMasks
+
+if TYPE_CHECKING:
+    from promerge_core.generator import ImageMasks
 
 _NAMED = 3
 

@@ -9,7 +9,8 @@ import torch
 from promerge_core.config import ProMergeConfig
 
 from .merging import merge
-from .pipeline import NoMasks, Stages, segment_features
+from .no_masks import NoMasks
+from .pipeline import Stages, segment_features
 from .prompting import prompt_affinities, prompt_indices, propose, unit_features
 from .pruning import Verdict, background_response, judge
 

@@ -11,6 +11,7 @@ from skimage.filters import threshold_otsu
 
 from promerge_core.colour import rgb_to_lab
 from promerge_core.config import ProMergeConfig
+from promerge_core.machine.processors import each_image
 
 # A difference in hue counts more than one in lightness, which shadows make too.
 _CHROMA = 1.5
@@ -56,9 +57,13 @@ def find_grounds(
     if config.background == "borders":
         return None
     height, width = features.shape[2:]
-    grids = [colour_grid(image, height, width) for image in pixels]
-    grounds = np.stack([fit_ground(colours).holds(colours) for colours in grids])
-    return torch.from_numpy(grounds).to(features.device)
+
+    def find(image: torch.Tensor) -> np.ndarray:
+        colours = colour_grid(image, height, width)
+        return fit_ground(colours).holds(colours)
+
+    found = each_image(find, pixels) if pixels.device.type == "cpu" else [*map(find, pixels)]
+    return torch.from_numpy(np.stack(found)).to(features.device)
 
 
 def fit_ground(colours: np.ndarray) -> Ground:

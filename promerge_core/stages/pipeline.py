@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +12,7 @@ from promerge_core.errors import PromergeError
 
 from .background import vote_background
 from .merging import merge
+from .no_masks import NoMasks
 from .padding import pad_rows
 from .prompting import propose, unit_features
 from .pruning import background_response, mask_areas, mean_response, prune
@@ -20,32 +20,6 @@ from .pruning import background_response, mask_areas, mean_response, prune
 
 class FeaturesError(PromergeError):
     """Features have the wrong shape, or are not finite: the backbone's weights are broken."""
-
-
-class NoMasks(str, enum.Enum):
-    """Why an image has no masks."""
-
-    NO_BACKGROUND = "no_background"
-    NO_PROPOSALS = "no_proposals"
-    SMALL_BACKGROUND = "small_background"
-    ALL_PRUNED = "all_pruned"
-    NO_CUT = "no_cut"
-    ALL_REJECTED = "all_rejected"
-
-    @property
-    def explanation(self) -> str:
-        """One line for a person."""
-        return _EXPLANATIONS[self]
-
-
-_EXPLANATIONS = {
-    NoMasks.NO_BACKGROUND: "no prompt's proposal covers two borders: nothing votes for background",
-    NoMasks.NO_PROPOSALS: "every prompt's proposal covers two borders: all is background",
-    NoMasks.SMALL_BACKGROUND: "the voted background is smaller than min_background_fraction",
-    NoMasks.ALL_PRUNED: "every proposal looks like the background",
-    NoMasks.NO_CUT: "MaskCut found no cut that is large enough",
-    NoMasks.ALL_REJECTED: "the CRF changed every mask beyond refine_iou",
-}
 
 
 # A batch with more proposals than this, padding included, is segmented image by image.

@@ -86,6 +86,7 @@ def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> Any:
         proposals_per_image=8,
         validations=1,
         checkpoints=1,
+        architecture="mask_rcnn_small",
     )
     monkeypatch.setitem(RECIPES, "tiny", recipe)
     return recipe
@@ -98,8 +99,8 @@ def checkpoint(tiny_recipe: Any, tmp_path: Path) -> Path:
     from fiftyone_promerge.training.engines.torchvision.model import MaskRCNN
 
     torch.manual_seed(0)
-    model = MaskRCNN(tiny_recipe, tiny_recipe.rounds[0]).state_dict()
+    model = MaskRCNN(tiny_recipe, tiny_recipe.rounds[0], tiny_recipe.architecture).state_dict()
     path = tmp_path / "initial.pt"
-    values = ("torchvision", "mask_rcnn", tiny_recipe.to_dict(), 0, {}, {}, {}, model)
+    values = ("torchvision", tiny_recipe.architecture, tiny_recipe.to_dict(), 0, {}, {}, {}, model)
     save_checkpoint(path, Checkpoint(*values))
     return path

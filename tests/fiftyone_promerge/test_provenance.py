@@ -127,7 +127,7 @@ def test_a_training_is_no_record_of_the_field_that_has_its_name(dataset, small_m
 
 @pytest.fixture
 def check(database):
-    from fiftyone_promerge.generation.generate import check_same_parameters
+    from fiftyone_promerge.provenance import check_same_parameters
 
     return check_same_parameters
 

@@ -24,6 +24,9 @@ from skimage.io import imsave
 from skimage.transform import resize
 
 ROOT = Path(__file__).resolve().parents[2]
+HEAVY = {"torch", "torchvision", "timm", "lightning", "sklearn", "skimage", "scipy", "matplotlib"}
+"""What takes seconds to import, or is needed by runs and the inspector alone."""
+
 CLI = "from fiftyone.core.cli import main; main()"
 
 
@@ -127,15 +130,30 @@ def test_plugin_is_listed_with_all_its_operators(bare, plugin):
         "export_coco",
     ):
         assert f"@promerge/promerge/{name}" in operators
-    panels = execute(
+    listed = execute(
         bare,
         """
+        import asyncio, sys
+        from fiftyone.operators.executor import resolve_type
+        from fiftyone.operators.permissions import PermissionedOperatorRegistry
+        before = set(sys.modules)
         panels = [panel.uri for panel in foo.list_operators(type="panel")]
+        dataset = fo.Dataset()
+        async def open_form():
+            registry = await PermissionedOperatorRegistry.from_exec_request(None, dataset_ids=[])
+            return await resolve_type(registry, URI, {
+                "operator_uri": URI, "dataset_name": dataset.name, "params": {},
+                "view": dataset.view()._serialize(), "target": "inputs",
+            })
+        form = asyncio.run(open_form()).to_json()["type"]["properties"]
+        loaded = {name.partition(".")[0] for name in set(sys.modules) - before}
         print()
-        print(json.dumps(panels))
+        print(json.dumps({"panels": panels, "form": [*form], "loaded": sorted(loaded)}))
         """,
     )
-    assert "@promerge/promerge/promerge_inspector" in panels
+    assert "@promerge/promerge/promerge_inspector" in listed["panels"]
+    assert "backbone" in listed["form"] and "fiftyone_promerge" in listed["loaded"]
+    assert HEAVY.isdisjoint(listed["loaded"]), "none of these is needed yet"
 
 
 def test_operator_makes_masks_with_workers(bare, plugin, photos):

@@ -28,6 +28,7 @@ def tiny_recipe(monkeypatch):
         proposals_per_image=8,
         validations=1,
         checkpoints=6,
+        architecture="mask_rcnn_small",
     )
     monkeypatch.setitem(RECIPES, "smoke", tiny)
 

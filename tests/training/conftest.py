@@ -48,8 +48,9 @@ TINY = dataclasses.replace(
     validation_fraction=0.2,
     validations=1,
     checkpoints=2,
+    architecture="mask_rcnn_small",
 )
-"""Half a dozen steps of two small images."""
+"""Half a dozen steps of two small images, by the smallest detector."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -112,18 +113,29 @@ def run() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def trained(records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> Any:
+def train_undisturbed(
+    records: list[Record], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Any]:
+    """Trains for several tests: the checkpoint, and each call of the progress."""
+
+    def call(**options: Any) -> tuple[Path, list[Any]]:
+        calls = []
+
+        def progress(done: int, total: int, metrics: Any) -> None:
+            calls.append((done, total, dict(metrics)))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(RECIPES, TINY.name, TINY)
+            folder = tmp_path_factory.mktemp("trained")
+            return train(records, folder, progress=progress, **{**OPTIONS, **options}), calls
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def trained(train_undisturbed: Callable[..., Any]) -> Any:
     """One undisturbed run: its checkpoint, and each call of its progress."""
-    calls = []
-
-    def progress(done: int, total: int, metrics: Any) -> None:
-        calls.append((done, total, dict(metrics)))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(RECIPES, TINY.name, TINY)
-        folder = tmp_path_factory.mktemp("trained")
-        checkpoint = train(records, folder, progress=progress, **OPTIONS)
-    return checkpoint, calls
+    return train_undisturbed()
 
 
 # Trains the fixtures' records and kills itself after as many iterations as it is told.

@@ -26,6 +26,12 @@ if not PHOTOS.exists():
 
 
 @pytest.fixture(scope="module")
+def trained(train_undisturbed):
+    """The largest detector, in place of the one that other tests are content with."""
+    return train_undisturbed(architecture="mask_rcnn")
+
+
+@pytest.fixture(scope="module")
 def exported(trained, tmp_path_factory):
     """The drawn images' detector as ONNX."""
     return export_detector(trained[0], tmp_path_factory.mktemp("onnx") / "detector.onnx")

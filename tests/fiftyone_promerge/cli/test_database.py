@@ -18,7 +18,7 @@ from fiftyone_promerge.mongod import packaged_mongod
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
 COMMAND = [sys.executable, "-c", "from fiftyone_promerge.cli import main; main()", "generate"]
-FLAGS = ["--backbone", "embedded", "--image-size", "480", "--workers", "0", "--batch-size", "1"]
+FLAGS = ["--backbone", "embedded", "--image-size", "240", "--workers", "0", "--batch-size", "1"]
 
 
 @pytest.fixture

@@ -10,7 +10,17 @@ import pytest
 
 def test_benchmark_writes_its_figures(promerge, tmp_path: Path):
     figures = tmp_path / "figures.json"
-    options = ["--backbone", "embedded", "--repeats", "1", "--no-peers", "--json", figures]
+    options = [
+        "--backbone",
+        "embedded",
+        "--repeats",
+        "1",
+        "--no-peers",
+        "--busy",
+        "1",
+        "--json",
+        figures,
+    ]
     result = promerge("benchmark", *options)
     assert result.exit_code == 0, result.output
     content = json.loads(figures.read_text())
@@ -24,4 +34,7 @@ def test_benchmark_writes_its_figures(promerge, tmp_path: Path):
     assert content["fiftyone"]["seconds"] > 0
     assert content["fiftyone"]["device_share"] > 0
     assert content["peak_rss_mib"] > 100
+    assert content["busy"]["programs"] == 1
+    assert content["busy"]["slowdown"] > 0
+    assert "beside 1 busy programs" in " ".join(result.output.split())
     assert "times the backbone alone" in " ".join(result.output.split())

@@ -8,7 +8,7 @@ import torch
 
 from promerge_core import ProMerge, load_backbone, segment_features
 from promerge_core.backbones.base import Backbone
-from promerge_core.stages.pipeline import NoMasks
+from promerge_core.stages.no_masks import NoMasks
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ def test_a_vit_is_measured_without_its_weights(scene):
     assert whole["share_of_floor"] == pytest.approx(whole["floor_s"] / seconds)
     assert 0 < whole["share_of_floor"] < 1
     assert figures["peers"] == {}
+    assert "busy" not in figures
     assert figures["peak_rss_mib"] > 100
     assert "peak_gpu_mib" not in figures
 

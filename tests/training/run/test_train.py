@@ -21,7 +21,7 @@ from promerge_core.runs.locks import hold
 def test_the_checkpoint_says_everything(trained, records):
     path, _ = trained
     checkpoint = read_checkpoint(path)
-    assert (checkpoint.engine, checkpoint.architecture) == ("torchvision", "mask_rcnn")
+    assert (checkpoint.engine, checkpoint.architecture) == ("torchvision", "mask_rcnn_small")
     assert checkpoint.recipe["name"] == "tiny"
     assert checkpoint.recipe["num_images"] == 10
     assert checkpoint.round == 0

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from promerge_core.timing import Timer
+from promerge_core.machine.timing import Timer
 
 
 @pytest.fixture
