@@ -16,7 +16,7 @@ from .report import console
 @click.argument("dataset")
 @click.argument("field")
 @click.option(
-    "--cluster",
+    "--method",
     type=click.Choice(["hdbscan", "kmeans"]),
     default="hdbscan",
     show_default=True,
@@ -24,7 +24,7 @@ from .report import console
 )
 @click.option("--groups", type=click.IntRange(1), help="Number of groups, for kmeans.")
 @declared_options(BackboneOptions)
-def group(dataset: str, field: str, cluster: str, groups: int | None, **flags: Any) -> None:
+def group(dataset: str, field: str, method: str, groups: int | None, **flags: Any) -> None:
     """Group the masks in FIELD of DATASET by what they look like.
 
     Masks that have no vector yet get one first.
@@ -37,7 +37,7 @@ def group(dataset: str, field: str, cluster: str, groups: int | None, **flags: A
     summary = embed_masks(samples, field, announce=console.print, **flags)
     for image in summary.skipped:
         console.print(f"skipped: {image.why}")
-    counts = group_masks(samples, field, method=cluster, groups=groups, announce=console.print)
+    counts = group_masks(samples, field, method=method, groups=groups, announce=console.print)
     for number, masks in counts.items():
         console.print(f"group {number}: {masks} masks")
 
@@ -68,12 +68,16 @@ def name(dataset: str, field: str, names: tuple[str, ...]) -> None:
 @click.argument("dataset")
 @click.argument("field")
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True)
-def spread(dataset: str, field: str, threshold: float) -> None:
-    """Spread the labels that a person set in FIELD of DATASET to all its masks."""
+@click.option("--from-names", is_flag=True, help="Learn from what promerge name labelled as well.")
+def spread(dataset: str, field: str, threshold: float, from_names: bool) -> None:
+    """Spread the labels that a person set in FIELD of DATASET to the masks that have none.
+
+    Labels that a person set or that promerge name gave stay; earlier ones of this command do not.
+    """
     from fiftyone_promerge.fields import open_dataset
     from fiftyone_promerge.grouping.spreading import spread_labels
 
-    done = spread_labels(open_dataset(dataset), field, threshold=threshold)
+    done = spread_labels(open_dataset(dataset), field, threshold=threshold, from_names=from_names)
     for method, score in done.scores.items():
         console.print(f"{method}: balanced accuracy {score:.3f} in cross-validation")
     console.print(

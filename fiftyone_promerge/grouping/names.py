@@ -19,6 +19,9 @@ NO_OBJECT = "not_object"
 NAMED = "named"
 """The attribute that holds the name we gave a mask: a label that differs is a person's."""
 
+GUESS = ("label_confidence", "label_margin")
+"""The attributes of a label that `spread_labels` gave; a label of a group's name has none."""
+
 _LONGEST = 100
 
 
@@ -41,8 +44,9 @@ def name_groups(
 ) -> dict[str, int]:
     """Gives the masks of groups their names as `label`.
 
-    Masks that a person labelled or tagged stay as they are. `-` or None says that a group's masks
-    are no objects: they keep the label `object` and get the tag `not_object`.
+    Masks that a person labelled or tagged stay as they are; labels of `spread_labels` do not. `-`
+    or None says that a group's masks are no objects: they keep the label `object` and get the tag
+    `not_object`.
 
     Args:
         samples: a dataset or view whose masks have groups, see `group_masks`.
@@ -77,6 +81,8 @@ def name_groups(
         _check_name(name)
     chosen: list[int] = []
     new: dict[str, list[Any]] = {"label": [], NAMED: [], "tags": []}
+    path = f"{label_field}.detections"
+    guesses = [name for name in GUESS if samples.has_field(f"{path}.{name}")]
     counts: dict[str, int] = {}
     for row, group in enumerate(values["group"]):
         label, named, tags = (values[key][row] for key in ("label", NAMED, "tags"))
@@ -89,6 +95,7 @@ def name_groups(
         new[NAMED].append(name if is_object else None)
         new["tags"].append([] if is_object else [NO_OBJECT])
         counts[name or "-"] = counts.get(name or "-", 0) + 1
+    new |= {name: [None] * len(chosen) for name in guesses}
     write_masks(samples, label_field, {NAMED: fo.StringField}, [ids[row] for row in chosen], new)
     return counts
 
