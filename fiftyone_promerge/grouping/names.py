@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import fiftyone as fo
@@ -71,14 +71,9 @@ def name_groups(
         {'cup': 2}
     """
     ids, values = read_masks(samples, label_field, ["group", "label", NAMED, "tags"])
-    known = set(values["group"]) - {None}
-    for group, name in names.items():
-        if group not in known:
-            listed = ", ".join(map(str, sorted(known))) or "none; use promerge group first"
-            raise PromergeError(
-                f"there is no group {group} in {label_field!r}; there are: {listed}"
-            )
-        _check_name(name)
+    check_groups(names, values["group"], label_field)
+    for name in names.values():
+        check_name(name)
     chosen: list[int] = []
     new: dict[str, list[Any]] = {"label": [], NAMED: [], "tags": []}
     path = f"{label_field}.detections"
@@ -100,7 +95,33 @@ def name_groups(
     return counts
 
 
-def _check_name(name: str | None) -> None:
+def check_groups(groups: Iterable[int], own: Iterable[int | None], label_field: str) -> None:
+    """Makes sure that masks have some groups.
+
+    Args:
+        groups: those asked for.
+        own: the groups of the masks, None of masks without one.
+        label_field: the field of the masks.
+
+    Raises:
+        PromergeError: a group is unknown.
+    """
+    known = set(own) - {None}
+    for group in groups:
+        if group not in known:
+            numbers = sorted(number for number in known if number is not None)
+            listed = ", ".join(map(str, numbers)) or "none; use promerge group first"
+            raise PromergeError(
+                f"there is no group {group} in {label_field!r}; there are: {listed}"
+            )
+
+
+def check_name(name: str | None) -> None:
+    """Makes sure that a group can be called that.
+
+    Raises:
+        PromergeError: it is empty or longer than 100 characters, or has some that do not print.
+    """
     if name is not None and (not name.strip() or len(name) > _LONGEST or not name.isprintable()):
         raise PromergeError(
             f"a name must have 1 to {_LONGEST} printable characters; got {len(name)}: {name[:20]!r}"

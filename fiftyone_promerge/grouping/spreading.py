@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import fiftyone as fo
 import fiftyone.core.collections as foc
 import numpy as np
 
-from fiftyone_promerge.labels import LABEL
+from fiftyone_promerge.labels import EMBEDDING, LABEL
 from promerge_core import PromergeError
 from promerge_core.descriptors.clusters import MOST_FITTED
 from promerge_core.descriptors.spreading import Learned, learn_labels
+from promerge_core.options import SpreadOptions
+from promerge_core.parameters import takes
 
 from .attributes import write_masks
 from .names import GUESS, NAMED, NO_OBJECT, is_ours
@@ -40,13 +42,13 @@ class SpreadSummary(NamedTuple):
     scores: dict[str, float]
 
 
+@takes(SpreadOptions)
 def spread_labels(
     samples: foc.SampleCollection,
     label_field: str = "promerge",
     *,
-    threshold: float = 0.5,
-    from_names: bool = False,
-    embeddings_field: str = "embedding",
+    embeddings_field: str = EMBEDDING,
+    **options: Any,
 ) -> SpreadSummary:
     """Gives masks without a label one, learned from those whose label a person set.
 
@@ -57,15 +59,15 @@ def spread_labels(
     Args:
         samples: a dataset or view whose masks have vectors, see `embed_masks`.
         label_field: the field of the masks.
-        threshold: masks with a lower confidence, from 0 to 1, stay `object`.
-        from_names: learn from the names that `name_groups` gave as well.
         embeddings_field: the attribute with the vectors.
+        **options: see `promerge_core.options.SpreadOptions`.
 
     Returns:
         counts, and how the classifier was chosen.
 
     Raises:
-        PromergeError: a person set fewer than two labels, or masks have no vectors.
+        PromergeError: a person set fewer than two labels, masks have no vectors, or an option is
+            out of its range.
 
     Examples:
         >>> import fiftyone_promerge as fop
@@ -81,18 +83,17 @@ def spread_labels(
         >>> fop.spread_labels(photos, "promerge").labelled
         2
     """
-    if not 0 <= threshold <= 1:
-        raise PromergeError(f"threshold must be between 0 and 1; got {threshold}")
+    chosen = SpreadOptions(**options)
     drawing, few, labels = Drawing(MOST_FITTED), [], []
     for batch in vector_batches(samples, label_field, embeddings_field, _STATE):
         drawing.add(batch.vectors)
         for vector, state in zip(batch.vectors, _states(batch), strict=True):
-            if state.is_persons or (from_names and state.is_groups):
+            if state.is_persons or (chosen.from_names and state.is_groups):
                 few.append(vector)
                 labels.append(str(state.label))
     learned = learn_labels(np.array(few), labels, drawing.drawn)
     counts = [
-        _write(samples, label_field, batch, learned, threshold)
+        _write(samples, label_field, batch, learned, chosen.threshold)
         for batch in vector_batches(samples, label_field, embeddings_field, _STATE)
     ]
     sure, doubtful = (sum(column) for column in zip(*counts, strict=True))
