@@ -58,8 +58,8 @@ def main() -> None:
     truth = by_image(json.loads(given.truth.read_text()))
     masks, smallest = COCO(given.masks), _SMALLEST if given.own_classes else 0
     parts, classes = [], []
-    for name, annotations in by_image(masks.dataset).items():
-        own = [one for one in annotations if not one.get("iscrowd") and one["area"] >= smallest]
+    for name, labels in by_image(masks.dataset).items():
+        own = [one for one in labels if not one.get("iscrowd") and one["area"] >= smallest]
         if not own:
             continue
         drawn = np.stack([masks.annToMask(one).astype(bool) for one in own])
