@@ -4,9 +4,12 @@ from .coco.importing import import_coco as import_coco
 from .detectors import train_detector as train_detector
 from .evaluation.run import evaluate as evaluate
 from .generation.generate import generate_masks as generate_masks
+from .grouping.brain import index_masks as index_masks
 from .grouping.embedding import embed_masks as embed_masks
 from .grouping.groups import group_masks as group_masks
+from .grouping.merging import merge_groups as merge_groups
 from .grouping.names import name_groups as name_groups
+from .grouping.sheet import draw_groups as draw_groups
 from .grouping.spreading import doubtful_masks as doubtful_masks
 from .grouping.spreading import spread_labels as spread_labels
 from .models.detector import DetectorModel as DetectorModel

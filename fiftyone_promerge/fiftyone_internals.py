@@ -15,6 +15,7 @@ import fiftyone.core.collections as foc
 import fiftyone.core.models as fom
 import fiftyone.core.odm as foo
 import fiftyone.core.utils as fou
+import numpy as np
 from bson import ObjectId
 from pymongo import UpdateOne
 
@@ -140,7 +141,8 @@ def detections_document(
     making a `fo.Detection` of each mask takes as long as encoding the masks.
 
     Args:
-        detections: the values of each: `bounding_box`, `mask` (bool [h, w]) and any others.
+        detections: the values of each: `bounding_box`, `mask` (bool [h, w]) and any others;
+            arrays are written as FiftyOne writes masks and vectors.
         attributes: the label's own.
 
     Returns:
@@ -151,8 +153,10 @@ def detections_document(
         {
             **_empty_detection(),
             "_id": ObjectId(),
-            **values,
-            "mask": fou.serialize_numpy_array(values["mask"]),
+            **{
+                name: fou.serialize_numpy_array(value) if isinstance(value, np.ndarray) else value
+                for name, value in values.items()
+            },
         }
         for values in detections
     ]

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LABEL = "object"
 """The class of every mask, since none is told from another: the project's public name."""
 
+EMBEDDING = "embedding"
+"""The attribute of a detection that holds its mask's vector."""
+
 
 def mask_to_detection(mask: Mask, label: str = LABEL) -> fo.Detection:
     """Turns a mask into a detection: relative box, the mask inside it, score and facts.
@@ -42,6 +45,7 @@ def _values(mask: Mask, label: str = LABEL) -> dict[str, Any]:
         "mask": mask.crop(),
         "confidence": mask.score,
         **mask.facts,
+        **({} if mask.embedding is None else {EMBEDDING: mask.embedding}),
     }
 
 

@@ -13,6 +13,9 @@ OPERATORS = (
     "apply_detector",
     "load_benchmark",
     "export_coco",
+    "group_masks",
+    "name_groups",
+    "spread_labels",
     "stop_run",
 )
-PANELS = ("promerge_inspector",)
+PANELS = ("promerge_inspector", "promerge_groups")

@@ -12,7 +12,7 @@ import fiftyone.core.collections as foc
 
 from promerge_core import Summary
 from promerge_core.config import Config
-from promerge_core.options import BackboneOptions, RunOptions
+from promerge_core.options import BackboneOptions, MaskOptions
 
 from .fields import FieldError, free_field
 from .fiftyone_internals import ApplyModelCall, root_dataset
@@ -55,7 +55,7 @@ def record_run(
         summary: what came out.
         options: options of the run by name; those among the call's arguments are added.
     """
-    told = [one.name for one in RunOptions.parameters() if one.name in call.arguments]
+    told = [one.name for one in MaskOptions.parameters() if one.name in call.arguments]
     dataset = root_dataset(call.samples)
     config = dataset.init_run(
         **record,
@@ -142,7 +142,7 @@ def recorded_run(samples: foc.SampleCollection, label_field: str) -> dict[str, A
     run = dataset.get_run_info(key).config.serialize()
     made_by = {name: run[name] for name in ("method", "backbone", "weights", "parameters")}
     options = run.get("options", {})
-    declared = (*BackboneOptions.parameters(), *RunOptions.parameters())
+    declared = (*BackboneOptions.parameters(), *MaskOptions.parameters())
     deciding = [one.name for one in declared if one.decides and one.name in options]
     return {**made_by, **{name: options[name] for name in deciding}}
 

@@ -22,7 +22,7 @@ from fiftyone_promerge.provenance import (
     run_record,
 )
 from promerge_core import ProMergeConfig
-from promerge_core.options import BackboneOptions
+from promerge_core.options import BackboneOptions, MaskOptions
 from promerge_core.registry import METHODS, PRESETS
 
 from .preview_masks import ask_preview
@@ -55,6 +55,7 @@ class GenerateMasks(MasksOperator):
         made_by = _made_by(samples, form.values["label_field"])
         ask_model(form, made_by)
         _ask_parameters(form, made_by)
+        form.parameters(MaskOptions, ["embeddings"])
         with form.section("machine", "Machine"):
             ask_machine(form, BackboneOptions)
             form.output_folder(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
-from PIL import Image
 
 from fiftyone_promerge import plugin
 from fiftyone_promerge.operators.framework.forms import Form, names
 from fiftyone_promerge.operators.framework.model_inputs import ask_model
+from fiftyone_promerge.operators.framework.outputs import data_uri
 from fiftyone_promerge.operators.framework.run_operator import RunOperator
 from fiftyone_promerge.operators.framework.running import Report
 from promerge_core.options import BackboneOptions
@@ -57,7 +55,7 @@ class PreviewMasks(RunOperator):
         config = METHODS[values["method"]].config.pick(values)
         made = preview(path, config=config, **model)
         return {
-            "picture": _data_uri(made.picture),
+            "picture": data_uri(made.picture),
             "masks": made.masks,
             "reason": made.reason,
             "image": Path(path).name,
@@ -99,9 +97,3 @@ def ask_preview(ctx: foo.ExecutionContext, form: Form, samples: Any) -> None:
         on_click=_URI,
         params={"sample_id": chosen[0], **{name: form.values[name] for name in wanted}},
     )
-
-
-def _data_uri(pixels: Any) -> str:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=90)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -5,6 +5,10 @@ from __future__ import annotations
 import fiftyone.operators as foo
 
 from fiftyone_promerge.operators.inspector.panel import Inspector
+from fiftyone_promerge.operators.naming.group_masks import GroupMasks
+from fiftyone_promerge.operators.naming.name_groups import NameGroups
+from fiftyone_promerge.operators.naming.panel import GroupsPanel
+from fiftyone_promerge.operators.naming.spread_labels import SpreadLabels
 
 from .apply_detector import ApplyDetector
 from .evaluate_masks import EvaluateMasks
@@ -25,6 +29,10 @@ OPERATORS: tuple[type[foo.Operator], ...] = (
     ApplyDetector,
     LoadBenchmark,
     ExportCoco,
+    GroupMasks,
+    NameGroups,
+    SpreadLabels,
     StopRun,
     Inspector,
+    GroupsPanel,
 )

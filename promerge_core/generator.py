@@ -9,13 +9,14 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from itertools import compress, islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from PIL import Image
 
 from promerge_core.backbones.base import Backbone
+from promerge_core.descriptors.describe import add_embeddings
 from promerge_core.machine.processors import each_image
 from promerge_core.machine.timing import Timer
 from promerge_core.masks.mask import Mask, masks_from_arrays
@@ -23,6 +24,7 @@ from promerge_core.masks.resizing import resize_masks
 from promerge_core.masks.splitting import large_beside_others, solidity, split_necks
 from promerge_core.refinement.refine import refine_batch
 from promerge_core.registry import SCORES
+from promerge_core.stages.found import Found
 from promerge_core.stages.ground import find_grounds
 from promerge_core.stages.no_masks import NoMasks
 from promerge_core.stages.pipeline import Stages, segment_batch, segment_features
@@ -50,22 +52,6 @@ class ImageMasks(list[Mask]):
         self.width = width
         self.height = height
         self.reason = reason
-
-
-class Found(NamedTuple):
-    """The instances of one image on the patch grid.
-
-    Attributes:
-        masks: bool tensor [M, h, w].
-        facts: name -> what is known about each mask, tensor [M].
-        score: IoU of each mask before and after the refinement, float64 [M] -> scores, [M].
-        reason: why there are none, or None.
-    """
-
-    masks: torch.Tensor
-    facts: dict[str, torch.Tensor]
-    score: Callable[[torch.Tensor], torch.Tensor]
-    reason: NoMasks | None
 
 
 class MaskMaker(Protocol):
@@ -160,10 +146,19 @@ class MaskGenerator(abc.ABC):
         return self.generate_prepared(prepared)
 
     @torch.inference_mode()
-    def generate_prepared(self, images: Sequence[PreparedImage]) -> list[ImageMasks]:
+    def generate_prepared(
+        self, images: Sequence[PreparedImage], *, embeddings: bool = False
+    ) -> list[ImageMasks]:
         """The same for images that `prepare` has resized, all in one batch of the backbone.
 
         A batch that the device's memory does not hold is halved, as are all that follow.
+
+        Args:
+            images: the prepared images.
+            embeddings: whether each mask gets its `embedding`, from the same features.
+
+        Returns:
+            see `generate`.
 
         Raises:
             torch.OutOfMemoryError: the memory does not hold a single image.
@@ -172,7 +167,7 @@ class MaskGenerator(abc.ABC):
         while len(results) < len(images):
             batch = images[len(results) : len(results) + self._most_images]
             try:
-                results += self._generate_batch(batch)
+                results += self._generate_batch(batch, embeddings)
             except torch.OutOfMemoryError:
                 if len(batch) == 1:
                     raise
@@ -184,7 +179,7 @@ class MaskGenerator(abc.ABC):
                 )
         return results
 
-    def _generate_batch(self, images: Sequence[PreparedImage]) -> list[ImageMasks]:
+    def _generate_batch(self, images: Sequence[PreparedImage], embed: bool) -> list[ImageMasks]:
         with self.timer.stage("backbone"):
             pixels = torch.as_tensor(
                 np.stack([image.pixels for image in images]), device=self.backbone.device
@@ -196,6 +191,9 @@ class MaskGenerator(abc.ABC):
             refined, iou = refine_batch(list(pixels), [one.masks for one in found], self.config)
         with self.timer.stage("encode"):
             results = self._encode(images, found, refined, iou)
+        if embed:
+            with self.timer.stage("embed"):
+                add_embeddings(self.backbone, images, results, features)
         self.timer.images += len(images)
         return results
 

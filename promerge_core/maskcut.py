@@ -12,11 +12,12 @@ from promerge_core.backbones.base import Backbone
 from promerge_core.machine.processors import each_image
 from promerge_core.masks.components import connected_components
 from promerge_core.masks.overlap import mask_iou
+from promerge_core.stages.found import Found
 from promerge_core.stages.no_masks import NoMasks
 from promerge_core.stages.prompting import unit_features
 
 from .config import MaskCutConfig
-from .generator import Found, MaskGenerator
+from .generator import MaskGenerator
 
 # As in the official code (maskcut.py of CutLER): the affinity of patches that are not connected;
 # a cut counts as none above this IoU with the cut before it, or up to this share of the grid.

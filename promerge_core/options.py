@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
+from promerge_core.descriptors.clusters import METHODS as GROUPINGS
+
 from .parameters import Config, parameter
 from .registry import BACKBONES
 
@@ -75,6 +77,43 @@ class RunOptions(Config):
     overwrite: bool = parameter(
         False, "Redo everything instead of resuming", group="Input and output", decides=False
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskOptions(RunOptions):
+    """What a run of a method without training takes besides."""
+
+    group: ClassVar[str] = "Input and output"
+
+    embeddings: bool = parameter(
+        False,
+        "Give each mask in a dataset its vector, for groups and names, at no extra forward pass",
+        decides=False,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupOptions(Config):
+    """How masks that look alike are found."""
+
+    method: str = parameter(
+        "hdbscan",
+        "hdbscan finds dense groups and their number; kmeans makes round ones",
+        choices=GROUPINGS,
+    )
+    groups: int | None = parameter(
+        None, "Number of groups, for kmeans; by default it is found", type=int, low=1
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SpreadOptions(Config):
+    """Which masks teach, and which get a label."""
+
+    threshold: float = parameter(
+        0.5, "Masks whose label is less probable than this stay object", low=0.0, high=1.0
+    )
+    from_names: bool = parameter(False, "Learn from the names of groups as well")
 
 
 @dataclasses.dataclass(frozen=True)

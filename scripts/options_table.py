@@ -10,7 +10,13 @@ from pathlib import Path
 
 from fiftyone_promerge.training import TrainingOptions
 from promerge_core.config import MaskCutConfig, ProMergeConfig, RefinementConfig
-from promerge_core.options import BackboneOptions, RayOptions, RunOptions
+from promerge_core.options import (
+    BackboneOptions,
+    GroupOptions,
+    MaskOptions,
+    RayOptions,
+    SpreadOptions,
+)
 from promerge_core.parameters import Config, Parameter
 
 INTRODUCTION = """# Parameters and options
@@ -25,7 +31,12 @@ SECTIONS: dict[str, tuple[type[Config], str]] = {
     "MaskCut": (MaskCutConfig, "`promerge generate --method maskcut`"),
     "Refinement": (RefinementConfig, "The dense CRF of both methods"),
     "Backbone": (BackboneOptions, "`promerge generate`, `load_model(...)`"),
-    "Run": (RunOptions, "`promerge generate`, `promerge predict`, `generate_masks(...)`"),
+    "Run": (
+        MaskOptions,
+        "`promerge generate`, `generate_masks(...)`, and, without `embeddings`, `promerge predict`",
+    ),
+    "Groups": (GroupOptions, "`promerge group`, `group_masks(...)`"),
+    "Labels": (SpreadOptions, "`promerge spread`, `spread_labels(...)`"),
     "Ray": (RayOptions, "`promerge generate --engine ray`"),
     "Training": (TrainingOptions, "`promerge train`, `train_detector(...)`"),
 }

@@ -2,44 +2,61 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from promerge_core.options import BackboneOptions
+from promerge_core.options import BackboneOptions, GroupOptions, SpreadOptions
 
-from .options import declared_options
+from .options import check_output_file, declared_options, overwrite_option
 from .report import console
 
 
 @click.command()
 @click.argument("dataset")
 @click.argument("field")
+@declared_options(GroupOptions)
 @click.option(
-    "--cluster",
-    type=click.Choice(["hdbscan", "kmeans"]),
-    default="hdbscan",
-    show_default=True,
-    help="hdbscan finds the number of groups; kmeans makes --groups.",
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw typical and doubtful masks of each group, a row for each.",
 )
-@click.option("--groups", type=click.IntRange(1), help="Number of groups, for kmeans.")
+@overwrite_option
+@click.option("--index", is_flag=True, help="Show the masks in FiftyOne's embeddings panel too.")
 @declared_options(BackboneOptions)
-def group(dataset: str, field: str, cluster: str, groups: int | None, **flags: Any) -> None:
+def group(
+    dataset: str, field: str, picture: Path | None, overwrite: bool, index: bool, **flags: Any
+) -> None:
     """Group the masks in FIELD of DATASET by what they look like.
 
-    Masks that have no vector yet get one first.
+    Masks that have no vector yet get one first. The panel *Name groups* of the App shows the
+    groups.
     """
+    check_output_file(picture, overwrite, makes_folder=True)
     from fiftyone_promerge.fields import open_dataset
+    from fiftyone_promerge.grouping.brain import index_masks
     from fiftyone_promerge.grouping.embedding import embed_masks
     from fiftyone_promerge.grouping.groups import group_masks
+    from fiftyone_promerge.grouping.sheet import check_sheet, draw_groups
 
+    if picture:
+        check_sheet(picture)
     samples = open_dataset(dataset)
-    summary = embed_masks(samples, field, announce=console.print, **flags)
+    chosen = BackboneOptions.pick(flags).to_dict()
+    summary = embed_masks(samples, field, announce=console.print, **chosen)
     for image in summary.skipped:
         console.print(f"skipped: {image.why}")
-    counts = group_masks(samples, field, method=cluster, groups=groups, announce=console.print)
+    options = GroupOptions.pick(flags).to_dict()
+    counts = group_masks(samples, field, announce=console.print, **options)
     for number, masks in counts.items():
         console.print(f"group {number}: {masks} masks")
+    if picture:
+        draw_groups(samples, field, picture)
+        console.print(f"The groups are drawn in {picture}")
+    if index:
+        keys = index_masks(samples, field)
+        console.print(f"brain keys for the App: {keys.map}, {keys.similarity}")
 
 
 @click.command()
@@ -67,13 +84,16 @@ def name(dataset: str, field: str, names: tuple[str, ...]) -> None:
 @click.command()
 @click.argument("dataset")
 @click.argument("field")
-@click.option("--threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True)
-def spread(dataset: str, field: str, threshold: float) -> None:
-    """Spread the labels that a person set in FIELD of DATASET to all its masks."""
+@declared_options(SpreadOptions)
+def spread(dataset: str, field: str, **flags: Any) -> None:
+    """Spread the labels that a person set in FIELD of DATASET to the masks that have none.
+
+    Labels that a person set or that promerge name gave stay; earlier ones of this command do not.
+    """
     from fiftyone_promerge.fields import open_dataset
     from fiftyone_promerge.grouping.spreading import spread_labels
 
-    done = spread_labels(open_dataset(dataset), field, threshold=threshold)
+    done = spread_labels(open_dataset(dataset), field, **flags)
     for method, score in done.scores.items():
         console.print(f"{method}: balanced accuracy {score:.3f} in cross-validation")
     console.print(

@@ -18,17 +18,18 @@ from fiftyone_promerge.fields import (
     written_samples,
 )
 from fiftyone_promerge.fiftyone_internals import is_generated, root_dataset
+from fiftyone_promerge.grouping.embedding import expect_vectors
 from fiftyone_promerge.models.mask_model import MaskModel
 from fiftyone_promerge.provenance import check_replaceable, check_same_parameters
 from promerge_core import Summary
-from promerge_core.options import RunOptions
+from promerge_core.options import MaskOptions
 from promerge_core.parameters import takes
 
 from .database import explained_failures
 from .writing import MaskWriter
 
 
-@takes(RunOptions, num_workers=None)
+@takes(MaskOptions, num_workers=None)
 @explained_failures()
 def generate_masks(
     samples: foc.SampleCollection,
@@ -45,7 +46,8 @@ def generate_masks(
     `overwrite` the labels of all samples are replaced, those that a person has edited among them,
     if all were made here; a field with labels of another origin is never overwritten. Of patches,
     the samples are the images that they are cut from. Without `num_workers`, FiftyOne decides how
-    many there are.
+    many there are. With `embeddings`, masks that are made get the vectors that `embed_masks` gives,
+    as the attribute `embedding`.
 
     Args:
         samples: an image dataset or view.
@@ -53,7 +55,7 @@ def generate_masks(
         label_field: the field to write.
         masks_dir: write masks as PNG files there instead of into the database.
         progress: as in `apply_model`.
-        **options: see `promerge_core.options.RunOptions`.
+        **options: see `promerge_core.options.MaskOptions`.
 
     Returns:
         what was done; an image that was left alone is not counted.
@@ -75,6 +77,8 @@ def generate_masks(
     """
     check_images(samples)
     check_label_field(written_samples(samples), label_field)
+    if options["embeddings"]:
+        expect_vectors(samples, label_field, model, options["overwrite"])
     todo = _todo(samples, model, label_field, options)
     if count_samples(todo) == 0:
         return Summary()

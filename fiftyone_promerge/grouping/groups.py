@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import fiftyone as fo
 import fiftyone.core.collections as foc
 import numpy as np
 
+from fiftyone_promerge.labels import EMBEDDING
 from promerge_core.descriptors.clusters import MOST_FITTED, Groups, fit_groups
+from promerge_core.options import GroupOptions
+from promerge_core.parameters import takes
 
 from .attributes import MaskIds, check_attribute, record, write_masks
 from .vectors import Drawing, vector_batches
@@ -17,14 +21,14 @@ from .vectors import Drawing, vector_batches
 logger = logging.getLogger(__name__)
 
 
+@takes(GroupOptions)
 def group_masks(
     samples: foc.SampleCollection,
     label_field: str = "promerge",
     *,
-    method: str = "hdbscan",
-    groups: int | None = None,
-    embeddings_field: str = "embedding",
+    embeddings_field: str = EMBEDDING,
     announce: Callable[[str], object] = logger.warning,
+    **options: Any,
 ) -> dict[int, int]:
     """Groups masks by their vectors: writes `group` and `group_confidence`, and no label.
 
@@ -33,10 +37,9 @@ def group_masks(
     Args:
         samples: a dataset or view whose masks have vectors, see `embed_masks`.
         label_field: the field of the masks.
-        method: `hdbscan` finds the number of groups; `kmeans` makes as many as it is told.
-        groups: how many there are, for `kmeans`; None finds out.
         embeddings_field: the attribute with the vectors.
         announce: is told where HDBSCAN finds no groups, and all masks are in one.
+        **options: see `promerge_core.options.GroupOptions`.
 
     Returns:
         the number of masks in each group, the largest first.
@@ -55,12 +58,12 @@ def group_masks(
         >>> fop.group_masks(photos, "promerge", method="kmeans", groups=2)
         {0: 3, 1: 2}
     """
-    key = f"{label_field}_group"
+    key, method = f"{label_field}_group", options["method"]
     check_attribute(samples, label_field, "group", key)
     drawing = Drawing(MOST_FITTED)
     for batch in vector_batches(samples, label_field, embeddings_field):
         drawing.add(batch.vectors)
-    fitted = fit_groups(drawing.drawn, method, groups)
+    fitted = fit_groups(drawing.drawn, **options)
     ids: MaskIds = []
     parts: list[Groups] = []
     for batch in vector_batches(samples, label_field, embeddings_field):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import fiftyone as fo
@@ -18,6 +18,9 @@ NO_OBJECT = "not_object"
 
 NAMED = "named"
 """The attribute that holds the name we gave a mask: a label that differs is a person's."""
+
+GUESS = ("label_confidence", "label_margin")
+"""The attributes of a label that `spread_labels` gave; a label of a group's name has none."""
 
 _LONGEST = 100
 
@@ -41,8 +44,9 @@ def name_groups(
 ) -> dict[str, int]:
     """Gives the masks of groups their names as `label`.
 
-    Masks that a person labelled or tagged stay as they are. `-` or None says that a group's masks
-    are no objects: they keep the label `object` and get the tag `not_object`.
+    Masks that a person labelled or tagged stay as they are; labels of `spread_labels` do not. `-`
+    or None says that a group's masks are no objects: they keep the label `object` and get the tag
+    `not_object`.
 
     Args:
         samples: a dataset or view whose masks have groups, see `group_masks`.
@@ -67,16 +71,13 @@ def name_groups(
         {'cup': 2}
     """
     ids, values = read_masks(samples, label_field, ["group", "label", NAMED, "tags"])
-    known = set(values["group"]) - {None}
-    for group, name in names.items():
-        if group not in known:
-            listed = ", ".join(map(str, sorted(known))) or "none; use promerge group first"
-            raise PromergeError(
-                f"there is no group {group} in {label_field!r}; there are: {listed}"
-            )
-        _check_name(name)
+    check_groups(names, values["group"], label_field)
+    for name in names.values():
+        check_name(name)
     chosen: list[int] = []
     new: dict[str, list[Any]] = {"label": [], NAMED: [], "tags": []}
+    path = f"{label_field}.detections"
+    guesses = [name for name in GUESS if samples.has_field(f"{path}.{name}")]
     counts: dict[str, int] = {}
     for row, group in enumerate(values["group"]):
         label, named, tags = (values[key][row] for key in ("label", NAMED, "tags"))
@@ -89,11 +90,38 @@ def name_groups(
         new[NAMED].append(name if is_object else None)
         new["tags"].append([] if is_object else [NO_OBJECT])
         counts[name or "-"] = counts.get(name or "-", 0) + 1
+    new |= {name: [None] * len(chosen) for name in guesses}
     write_masks(samples, label_field, {NAMED: fo.StringField}, [ids[row] for row in chosen], new)
     return counts
 
 
-def _check_name(name: str | None) -> None:
+def check_groups(groups: Iterable[int], own: Iterable[int | None], label_field: str) -> None:
+    """Makes sure that masks have some groups.
+
+    Args:
+        groups: those asked for.
+        own: the groups of the masks, None of masks without one.
+        label_field: the field of the masks.
+
+    Raises:
+        PromergeError: a group is unknown.
+    """
+    known = set(own) - {None}
+    for group in groups:
+        if group not in known:
+            numbers = sorted(number for number in known if number is not None)
+            listed = ", ".join(map(str, numbers)) or "none; use promerge group first"
+            raise PromergeError(
+                f"there is no group {group} in {label_field!r}; there are: {listed}"
+            )
+
+
+def check_name(name: str | None) -> None:
+    """Makes sure that a group can be called that.
+
+    Raises:
+        PromergeError: it is empty or longer than 100 characters, or has some that do not print.
+    """
     if name is not None and (not name.strip() or len(name) > _LONGEST or not name.isprintable()):
         raise PromergeError(
             f"a name must have 1 to {_LONGEST} printable characters; got {len(name)}: {name[:20]!r}"

@@ -9,28 +9,26 @@ import fiftyone as fo
 import fiftyone.core.collections as foc
 import numpy as np
 
-from fiftyone_promerge.labels import LABEL
+from fiftyone_promerge.labels import EMBEDDING, LABEL
 from promerge_core import PromergeError
 from promerge_core.descriptors.clusters import MOST_FITTED
 from promerge_core.descriptors.spreading import Learned, learn_labels
+from promerge_core.options import SpreadOptions
+from promerge_core.parameters import takes
 
 from .attributes import write_masks
-from .names import NAMED, NO_OBJECT, is_ours
+from .names import GUESS, NAMED, NO_OBJECT, is_ours
 from .vectors import Drawing, VectorBatch, vector_batches
 
-_STATE = ("label", NAMED, "tags")
-_KINDS = {
-    "label_confidence": fo.FloatField,
-    "label_margin": fo.FloatField,
-    NAMED: fo.StringField,
-}
+_STATE = ("label", NAMED, "tags", GUESS[0])
+_KINDS = {NAMED: fo.StringField, **dict.fromkeys(GUESS, fo.FloatField)}
 
 
 class SpreadSummary(NamedTuple):
     """What was learned and done.
 
     Attributes:
-        labelled: masks whose label a person set.
+        labelled: masks whose label was learned from.
         spread: masks that got a label.
         doubtful: masks that stayed `object`.
         method: the chosen classifier.
@@ -44,29 +42,32 @@ class SpreadSummary(NamedTuple):
     scores: dict[str, float]
 
 
+@takes(SpreadOptions)
 def spread_labels(
     samples: foc.SampleCollection,
     label_field: str = "promerge",
     *,
-    threshold: float = 0.5,
-    embeddings_field: str = "embedding",
+    embeddings_field: str = EMBEDDING,
+    **options: Any,
 ) -> SpreadSummary:
-    """Gives all masks a label, learned from those whose label a person set.
+    """Gives masks without a label one, learned from those whose label a person set.
 
-    Logistic regression or nearest neighbours, whichever does better in cross-validation. Each mask
-    gets `label_confidence` and `label_margin`; labels of a person stay as they are.
+    Logistic regression or nearest neighbours, whichever does better in cross-validation. Each of
+    those masks gets `label_confidence` and `label_margin`. Labels of a person stay as they are, and
+    so do the names that `name_groups` gave; what was spread before is done again.
 
     Args:
         samples: a dataset or view whose masks have vectors, see `embed_masks`.
         label_field: the field of the masks.
-        threshold: masks with a lower confidence, from 0 to 1, stay `object`.
         embeddings_field: the attribute with the vectors.
+        **options: see `promerge_core.options.SpreadOptions`.
 
     Returns:
         counts, and how the classifier was chosen.
 
     Raises:
-        PromergeError: a person set fewer than two labels, or masks have no vectors.
+        PromergeError: a person set fewer than two labels, masks have no vectors, or an option is
+            out of its range.
 
     Examples:
         >>> import fiftyone_promerge as fop
@@ -82,33 +83,53 @@ def spread_labels(
         >>> fop.spread_labels(photos, "promerge").labelled
         2
     """
-    if not 0 <= threshold <= 1:
-        raise PromergeError(f"threshold must be between 0 and 1; got {threshold}")
+    chosen = SpreadOptions(**options)
     drawing, few, labels = Drawing(MOST_FITTED), [], []
     for batch in vector_batches(samples, label_field, embeddings_field, _STATE):
         drawing.add(batch.vectors)
-        for vector, (label, named, tags) in zip(batch.vectors, _states(batch), strict=True):
-            if _teaches(label, named, tags):
+        for vector, state in zip(batch.vectors, _states(batch), strict=True):
+            if state.is_persons or (chosen.from_names and state.is_groups):
                 few.append(vector)
-                labels.append(label)
+                labels.append(str(state.label))
     learned = learn_labels(np.array(few), labels, drawing.drawn)
     counts = [
-        _write(samples, label_field, batch, learned, threshold)
+        _write(samples, label_field, batch, learned, chosen.threshold)
         for batch in vector_batches(samples, label_field, embeddings_field, _STATE)
     ]
     sure, doubtful = (sum(column) for column in zip(*counts, strict=True))
     return SpreadSummary(len(few), sure, doubtful, learned.method, learned.scores)
 
 
-def _states(batch: VectorBatch) -> Iterator[tuple[Any, ...]]:
-    """Label, given name and tags of each mask."""
-    return zip(*(batch.values[name] for name in _STATE), strict=True)
+class _State(NamedTuple):
+    """What is known of a mask's label, in the order of `_STATE`."""
+
+    label: str | None
+    named: str | None
+    tags: list[str] | None
+    confidence: float | None
+
+    @property
+    def is_object(self) -> bool:
+        return NO_OBJECT not in (self.tags or [])
+
+    @property
+    def is_ours(self) -> bool:
+        return is_ours(self.label, self.named, self.tags)
+
+    @property
+    def is_persons(self) -> bool:
+        """Whether a person says what the mask shows."""
+        return self.is_object and not self.is_ours and self.label not in (None, LABEL)
+
+    @property
+    def is_groups(self) -> bool:
+        """Whether the label is the name of the mask's group."""
+        named = self.named is not None and self.label == self.named
+        return self.is_object and self.is_ours and named and self.confidence is None
 
 
-def _teaches(label: str | None, named: str | None, tags: list[str] | None) -> bool:
-    """Whether a person says what the mask shows."""
-    told = not is_ours(label, named, tags) and NO_OBJECT not in (tags or [])
-    return told and label not in (None, LABEL)
+def _states(batch: VectorBatch) -> Iterator[_State]:
+    return (_State(*one) for one in zip(*(batch.values[name] for name in _STATE), strict=True))
 
 
 def _write(
@@ -121,8 +142,8 @@ def _write(
     """Writes the labels of one batch; how many masks got one, and how many did not."""
     chosen = [
         row
-        for row, (label, named, tags) in enumerate(_states(batch))
-        if is_ours(label, named, tags) and NO_OBJECT not in (tags or [])
+        for row, state in enumerate(_states(batch))
+        if state.is_object and state.is_ours and not state.is_groups
     ]
     if not chosen:
         return 0, 0
@@ -132,8 +153,7 @@ def _write(
     columns = {
         "label": [name or LABEL for name in names],
         NAMED: names,
-        "label_confidence": guess.confidence.tolist(),
-        "label_margin": guess.margin.tolist(),
+        **dict(zip(GUESS, (guess.confidence.tolist(), guess.margin.tolist()), strict=True)),
     }
     write_masks(samples, field, _KINDS, [batch.ids[row] for row in chosen], columns)
     return int(sure.sum()), int((~sure).sum())

@@ -44,7 +44,8 @@ class ProMergeModel(MaskModel):
 
     def predict_prepared(self, images: list[Any]) -> list[ImageMasks]:
         """See `promerge_core.MaskGenerator.generate_prepared`."""
-        return self.generator.generate_prepared(images)
+        embeddings = bool(self.options.get("embeddings"))
+        return self.generator.generate_prepared(images, embeddings=embeddings)
 
     def record(self) -> dict[str, Any]:
         """What makes the masks, ready for JSON: method, backbone, weights and parameters."""

@@ -24,7 +24,7 @@ from fiftyone_promerge.fields import (
 from fiftyone_promerge.fiftyone_internals import serialized_view
 from fiftyone_promerge.provenance import check_made_here, check_replaceable
 from promerge_core import NoMasks, Summary
-from promerge_core.options import RunOptions
+from promerge_core.options import MaskOptions
 from promerge_core.parameters import Config
 
 from .forms import Form, names
@@ -57,7 +57,7 @@ class MasksOperator(RunOperator):
         Args:
             ctx: the operator's context.
             model: makes the masks.
-            values: the form's values: `label_field` and all of `RunOptions`.
+            values: the form's values: `label_field` and all of `MaskOptions`.
             report: is told how many images are done.
             masks_dir: folder for the masks as PNG files; None keeps them in the database.
 
@@ -68,7 +68,7 @@ class MasksOperator(RunOperator):
 
         start = time.perf_counter()
         samples = ctx.target_view(require_flat=True)
-        field, options = values["label_field"], RunOptions.pick(values)
+        field, options = values["label_field"], MaskOptions.pick(values)
         done = 0 if options.overwrite else count_labelled(samples, field)
         progress = Progress("Segmenting", count_samples(samples) - done)
 
@@ -150,7 +150,7 @@ def ask_label_field(form: Form, samples: foc.SampleCollection, default: str) -> 
 
     targets = written_samples(samples)
     if form.check("label_field", check) and targets.has_field(field):
-        form.parameters(RunOptions, ["overwrite"])
+        form.parameters(MaskOptions, ["overwrite"])
         if form.values["overwrite"]:
             form.check("label_field", lambda: check_replaceable(targets, field))
 
@@ -178,7 +178,7 @@ def ask_machine(
         config: declares the options of the model.
         defaults: other defaults than the declared ones, by name.
     """
-    for declared in (config, RunOptions):
+    for declared in (config, MaskOptions):
         form.parameters(declared, names(declared, "Machine"), defaults=defaults)
 
 

@@ -19,6 +19,16 @@ def ask_model(form: Form, defaults: dict[str, Any]) -> None:
     """
     labels = {name: entry.label for name, entry in METHODS.items()}
     form.choice("method", labels, defaults.get("method", "promerge"), label="Method")
+    ask_backbone(form, defaults)
+
+
+def ask_backbone(form: Form, defaults: dict[str, Any]) -> None:
+    """Asks for the backbone, and its weights where it needs any.
+
+    Args:
+        form: gets the values `backbone` and `weights`.
+        defaults: other defaults than the declared ones, by name.
+    """
     sentences = {name: entry.label for name, entry in BACKBONES.items()}
     form.parameters(BackboneOptions, ["backbone"], defaults=defaults, labels=sentences)
     backbone = form.values["backbone"]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
+import numpy as np
 from fiftyone.operators import types
+from PIL import Image
 
 from fiftyone_promerge import plugin
 
@@ -48,3 +53,17 @@ def table(
     for key in columns:
         row.str(key)
     outputs.list(name, row, view=view, label=label)
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """A picture as the App shows it where no file has it.
+
+    Args:
+        pixels: uint8 [height, width, 3].
+
+    Returns:
+        the URI of a JPEG.
+    """
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=90)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

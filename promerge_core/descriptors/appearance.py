@@ -1,15 +1,18 @@
-"""A mask's vector from what is seen inside it: colour and size.
+"""A mask's vector from what is seen inside it: colour, texture, size and shape.
 
-For the embedded backbone, whose region codes mean nothing across images. Seven values:
+For the embedded backbone, whose region codes mean nothing across images. Eleven values, none of
+which changes when the image is turned or mirrored:
 
 - Mean and spread of CIE L, a and b over the mask. A unit is 10, a clear difference in colour.
-- The area's part of the image. A unit is a factor of 4, twice the side.
+- Texture: the mean strength of the gradient of L. A unit is a factor of 2.
+- Size: the area's part of the image. A unit is a factor of 4, twice the side.
+- Shape: the part of its convex hull that the mask fills, and its area over that of a circle of
+  the same perimeter, both in [0, 1]; and its elongation, the ratio of the axes of the ellipse with
+  the same moments. A unit is 0.25, and a factor of 2.
 
-Both units are constants, so that vectors of new images can be compared with old ones. They are
-round numbers, taken over from an earlier version that had texture and shape as well. The weights of
-those were chosen by comparing results on the true classes of one data set (BCCD), which says
-nothing about other images, so they were left out. The units were not compared again; as they come
-from that version, figures on BCCD may flatter.
+The units are constants, so that vectors of new images can be compared with old ones. Where groups
+are found or labels learned, values are put on one scale by the masks at hand, see
+`promerge_core.descriptors.scaling`; so the units do not matter there.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
@@ -24,8 +28,10 @@ from promerge_core.colour import rgb_to_lab
 
 from .features import cover
 
-_COLOUR_UNIT = 10.0
-DIM = 7
+_COLOUR_UNIT, _SHAPE_UNIT = 10.0, 0.25
+# In units of L a pixel: what cameras and JPEG leave on a plain surface.
+_NOISE = 0.1
+DIM = 11
 
 
 def describe_appearance(
@@ -43,7 +49,7 @@ def describe_appearance(
         features: not used.
 
     Returns:
-        for each image float32 [N, 7].
+        for each image float32 [N, 11].
     """
     return [_describe(image, own) for image, own in zip(pixels, masks, strict=True)]
 
@@ -53,10 +59,26 @@ def _describe(pixels: np.ndarray, masks: Sequence[np.ndarray]) -> np.ndarray:
         return np.zeros((0, DIM), np.float32)
     height, width = pixels.shape[:2]
     rgb = torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255
-    lab = 100 / _COLOUR_UNIT * rgb_to_lab(rgb)[0].numpy()
+    lab = 100 * rgb_to_lab(rgb)[0].numpy()
+    # The weights of Scharr's filter add up to 32 a pixel.
+    strength = np.hypot(*(cv2.Scharr(lab[0], cv2.CV_32F, x, 1 - x) / 32 for x in (0, 1)))
     rows = []
     for mask in masks:
-        inside = lab[:, cover(mask, width, height) > 0]
-        size = [0.5 * np.log2(mask.mean())]
-        rows.append(np.concatenate([inside.mean(axis=1), inside.std(axis=1), size]))
+        seen = cover(mask, width, height) > 0
+        inside = lab[:, seen] / _COLOUR_UNIT
+        colour = [inside.mean(axis=1), inside.std(axis=1)]
+        texture = np.log2(strength[seen].mean() + _NOISE)
+        size = 0.5 * np.log2(mask.mean())
+        rows.append(np.concatenate([*colour, [texture, size], _shape(mask)]))
     return np.array(rows, np.float32)
+
+
+def _shape(mask: np.ndarray) -> list[float]:
+    """Solidity, circularity and elongation, in their units."""
+    from skimage.measure import regionprops
+
+    (region,) = regionprops(mask.astype(np.uint8))
+    # Of a mask of a few pixels the perimeter is a guess, and a circle can come out above 1.
+    circularity = 4 * np.pi * region.area / max(region.perimeter_crofton, 1) ** 2
+    elongation = np.log2(region.axis_major_length / region.axis_minor_length)
+    return [region.solidity / _SHAPE_UNIT, min(circularity, 1) / _SHAPE_UNIT, elongation]

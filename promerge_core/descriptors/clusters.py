@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from promerge_core.errors import PromergeError
 
-METHODS = ("hdbscan", "kmeans")
-DIMS = 32
-"""Vectors are fitted in at most so many principal components."""
+from .scaling import Scale, fit_scale
 
+METHODS = ("hdbscan", "kmeans")
 MOST_FITTED = 10_000
 """More than these are assigned: HDBSCAN takes time by the square of the number of vectors."""
 
 _MOST_JUDGED = 5_000
 _MOST_GROUPS = 12
-# A group is at least one mask in a hundred, and its masks have at least so many neighbours.
-_SMALLEST_PART, _SMALLEST, _NEIGHBOURS = 0.01, 5, 10
+# A group is at least one mask in a hundred; the neighbours are scikit-learn's default.
+_SMALLEST_PART, _SMALLEST, _NEIGHBOURS = 0.01, 5, 5
+_MOST_NOISE = 0.5
 _CHUNK = 50_000
 
 
@@ -44,11 +43,11 @@ class FittedGroups(NamedTuple):
     """Groups that any number of vectors can be assigned to.
 
     Attributes:
-        reduce: gives the principal components of vectors [N, D].
-        members: for each group the reduced vectors that make it, float32 [M, at most 32].
+        scale: puts vectors [N, D] on one scale.
+        members: for each group the vectors that make it, on that scale, float32 [M, d].
     """
 
-    reduce: Callable[[np.ndarray], np.ndarray]
+    scale: Scale
     members: list[np.ndarray]
 
     def assign(self, vectors: np.ndarray) -> Groups:
@@ -60,10 +59,10 @@ class FittedGroups(NamedTuple):
         """Mean distance of each vector to the nearest members of each group, [N, groups]."""
         from sklearn.neighbors import NearestNeighbors
 
-        reduced, columns = self.reduce(vectors), []
+        scaled, columns = self.scale(vectors), []
         for own in self.members:
             near = NearestNeighbors(n_neighbors=min(_SMALLEST, len(own))).fit(own)
-            columns.append(near.kneighbors(reduced)[0].mean(axis=1))
+            columns.append(near.kneighbors(scaled)[0].mean(axis=1))
         return np.stack(columns, axis=1)
 
 
@@ -105,26 +104,15 @@ def fit_groups(
         PromergeError: as in `find_groups`.
     """
     _check(sample, method, groups)
-    reduce = _reduction(sample)
-    fitted = reduce(sample)
+    scale = fit_scale(sample)
+    fitted = scale(sample)
     labels = _dense(fitted) if method == "hdbscan" else None
     if labels is not None:
         members = [fitted[labels == group] for group in range(labels.max() + 1)]
-        return FittedGroups(reduce, members)
+        return FittedGroups(scale, members)
     groups = groups or (1 if method == "hdbscan" else _number(fitted))
     centres = _kmeans(fitted, groups).cluster_centers_
-    return FittedGroups(reduce, [centre[None] for centre in centres])
-
-
-def _reduction(sample: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Principal components of vectors that have many values; others as they are."""
-    from sklearn.decomposition import PCA
-
-    if sample.shape[1] <= DIMS:
-        return lambda vectors: vectors.astype(np.float32)
-    count = min(DIMS, len(sample))
-    model = PCA(count, svd_solver="randomized", random_state=0).fit(sample)
-    return lambda vectors: np.asarray(model.transform(vectors), np.float32)
+    return FittedGroups(scale, [centre[None] for centre in centres])
 
 
 def _check(vectors: np.ndarray, method: str, groups: int | None) -> None:
@@ -159,10 +147,20 @@ def _dense(fitted: np.ndarray) -> np.ndarray | None:
     smallest = max(_SMALLEST, round(_SMALLEST_PART * len(fitted)))
     if len(fitted) < 2 * smallest:
         return None
-    found = HDBSCAN(
-        min_cluster_size=smallest, min_samples=min(_NEIGHBOURS, smallest), copy=True
-    ).fit(fitted)
-    return None if found.labels_.max() < 1 else np.asarray(found.labels_)
+    # One group of most masks tells little, and a person can give two groups one name but cannot
+    # divide one. Where such a group has no parts, its masks would be noise, and it stays.
+    for largest in (len(fitted) // 2, None):
+        labels = np.asarray(
+            HDBSCAN(
+                min_cluster_size=smallest,
+                min_samples=min(_NEIGHBOURS, smallest),
+                max_cluster_size=largest,
+                copy=True,
+            ).fit_predict(fitted)
+        )
+        if labels.max() >= 1 and (labels < 0).mean() <= _MOST_NOISE:
+            return labels
+    return labels if labels.max() >= 1 else None
 
 
 def _number(fitted: np.ndarray) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,8 @@ from PIL import Image
 
 from promerge_core.backbones.base import Backbone
 from promerge_core.errors import PromergeError
-from promerge_core.images import prepare_image
+from promerge_core.images import PreparedImage, prepare_image
+from promerge_core.masks.mask import Mask
 from promerge_core.registry import find_backbone, load
 
 IMAGE_SIZE = 480
@@ -24,7 +26,7 @@ def describe_masks(
 
     Of a network it is the mean of the patch features over the mask, each patch weighted by how
     much of it the mask covers. The codes of `embedded` mean nothing across images; its vectors are
-    colour and size, see `promerge_core.descriptors.appearance`.
+    colour, texture, size and shape, see `promerge_core.descriptors.appearance`.
 
     Args:
         backbone: as `load_backbone` gives it.
@@ -45,7 +47,7 @@ def describe_masks(
         >>> masks = np.zeros((1, 400, 600), bool)
         >>> masks[0, 100:200, 300:400] = True
         >>> describe_masks(load_backbone("embedded"), coffee(), masks).shape
-        (1, 7)
+        (1, 11)
     """
     prepared = prepare_image(image, input_size(backbone))
     for mask in masks:
@@ -57,9 +59,9 @@ def describe_masks(
     return describe_batch(backbone, [prepared.pixels], [list(masks)])[0]
 
 
-def input_size(backbone: Backbone) -> int:
-    """Side of the backbone's input in pixels: a multiple of its patch size."""
-    return IMAGE_SIZE - IMAGE_SIZE % backbone.patch_size
+def input_size(backbone: Backbone, image_size: int = IMAGE_SIZE) -> int:
+    """Side of the backbone's input in pixels: `image_size`, down to a multiple of its patch."""
+    return image_size - image_size % backbone.patch_size
 
 
 @torch.inference_mode()
@@ -84,6 +86,28 @@ def describe_batch(
     describe = load(entry.descriptor if entry else "descriptors.features:describe_by_features")
     found: list[np.ndarray] = describe(backbone, pixels, masks, features)
     return found
+
+
+def add_embeddings(
+    backbone: Backbone,
+    images: Sequence[PreparedImage],
+    found: Sequence[list[Mask]],
+    features: torch.Tensor,
+) -> None:
+    """Gives masks their vectors, where the features are there already.
+
+    Args:
+        backbone: gave the features.
+        images: the prepared images.
+        found: the masks of each image, which are replaced.
+        features: the images' features [B, C, h, w].
+    """
+    pixels = [image.pixels for image in images]
+    arrays = [[mask.to_array() for mask in masks] for masks in found]
+    vectors = describe_batch(backbone, pixels, arrays, features)
+    for masks, own in zip(found, vectors, strict=True):
+        pairs = zip(masks, own, strict=True)
+        masks[:] = [dataclasses.replace(mask, embedding=vector) for mask, vector in pairs]
 
 
 def embedding_dim(backbone: Backbone) -> int:

@@ -9,6 +9,12 @@ import numpy as np
 
 from promerge_core.errors import PromergeError
 
+from .scaling import Scale, fit_scale
+
+_FOLDS = 5
+# A kernel between all pairs of vectors is held in memory.
+_MOST_UNLABELLED, _MOST_LABELLED = 2_000, 1_000
+
 
 class Guess(NamedTuple):
     """What a classifier says of vectors.
@@ -29,38 +35,39 @@ class Learned(NamedTuple):
 
     Attributes:
         model: the classifier of scikit-learn.
-        scale: vectors are divided by it.
+        scale: puts vectors on one scale.
         method: the classifier's name.
         scores: balanced accuracy in cross-validation by classifier; empty where a label has one
             vector only, which cannot be held out.
     """
 
     model: Any
-    scale: float
+    scale: Scale
     method: str
     scores: dict[str, float]
 
     def guess(self, vectors: np.ndarray) -> Guess:
         """The labels of vectors, float [N, D], N at least 1."""
-        probabilities = self.model.predict_proba(vectors / self.scale)
+        probabilities = self.model.predict_proba(self.scale(vectors))
         first, second = np.sort(probabilities, axis=1)[:, :-3:-1].T
         labels = self.model.classes_[probabilities.argmax(axis=1)]
         return Guess(labels, first, first - second)
 
 
 def learn_labels(few: np.ndarray, labels: list[str], sample: np.ndarray) -> Learned:
-    """Learns labels from a few vectors.
+    """Learns labels from a few vectors, and from what the others are like.
 
     Args:
         few: the vectors that have a label, float [L, D].
         labels: their L labels.
-        sample: vectors with and without labels, float [N, D], by whose spread all are scaled.
+        sample: vectors with and without labels, float [N, D].
 
     Returns:
-        the classifier that does best in cross-validation.
+        the classifier that does best in cross-validation: the first one whose score is within one
+        standard error of the best.
 
     Raises:
-        PromergeError: there are fewer than two different labels.
+        PromergeError: there are fewer than two different labels, or all vectors are equal.
     """
     counts = Counter(labels)
     if len(counts) < 2:
@@ -68,40 +75,52 @@ def learn_labels(few: np.ndarray, labels: list[str], sample: np.ndarray) -> Lear
             f"labels can be spread where at least two are set; there are: "
             f"{', '.join(counts) or 'none'}"
         )
-    # One factor for all values: their scales against one another mean something.
-    scale = max(float(np.sqrt(sample.var(axis=0).sum())), 1e-12)
-    scaled, truth = few / scale, np.array(labels)
-    scores = _scores(scaled, truth, min(5, min(counts.values())))
-    method = max(scores, key=lambda name: scores[name]) if scores else next(iter(_candidates(1)))
-    return Learned(_candidates(len(few))[method].fit(scaled, truth), scale, method, scores)
+    if (sample == sample[0]).all():
+        raise PromergeError(
+            f"all {len(sample)} vectors are equal, so nothing tells the masks apart; "
+            f"embed them with another backbone"
+        )
+    scale = fit_scale(sample)
+    models = _candidates(len(few), scale(sample))
+    scaled, truth = scale(few), np.array(labels)
+    method, scores = _best(models, scaled, truth, min(_FOLDS, min(counts.values())))
+    return Learned(models[method].fit(scaled, truth), scale, method, scores)
 
 
-def _candidates(number: int) -> dict[str, Any]:
-    """Classifiers by name; the earlier is taken where several are as good."""
+def _candidates(number: int, sample: np.ndarray) -> dict[str, Any]:
+    """Classifiers by name, for a number of labels; the earlier ones are preferred."""
+    from sklearn.ensemble import VotingClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
 
-    models: dict[str, Any] = {
-        f"logistic regression, C {strength}": LogisticRegression(
-            C=strength, max_iter=5000, class_weight="balanced"
-        )
-        for strength in (30, 3, 300)
-    }
-    models["nearest neighbour"] = KNeighborsClassifier(1)
-    if number >= 8:
-        models["3 nearest neighbours"] = KNeighborsClassifier(3, weights="distance")
-    return models
+    from .unlabelled import SpreadingClassifier
+
+    logistic = LogisticRegression(max_iter=5000, class_weight="balanced")
+    near = KNeighborsClassifier(3 if number >= 8 else 1, weights="distance")
+    models = {"logistic regression": logistic, "nearest neighbours": near}
+    if number > _MOST_LABELLED:
+        return models
+    some = np.random.default_rng(0).permutation(len(sample))[:_MOST_UNLABELLED]
+    spreading = SpreadingClassifier(sample[np.sort(some)])
+    voting = VotingClassifier([("spreading", spreading), ("logistic", logistic)], voting="soft")
+    spread = {"label spreading and logistic regression": voting, "label spreading": spreading}
+    return {**spread, **models}
 
 
-def _scores(few: np.ndarray, truth: np.ndarray, folds: int) -> dict[str, float]:
+def _best(
+    models: dict[str, Any], few: np.ndarray, truth: np.ndarray, folds: int
+) -> tuple[str, dict[str, float]]:
+    """The name of the model to take, and the score of each."""
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
     if folds < 2:
-        return {}
+        return next(iter(models)), {}
     parts = StratifiedKFold(folds, shuffle=True, random_state=0)
-    return {
-        name: float(
-            cross_val_score(model, few, truth, cv=parts, scoring="balanced_accuracy").mean()
-        )
-        for name, model in _candidates(len(few)).items()
+    found = {
+        name: cross_val_score(model, few, truth, cv=parts, scoring="balanced_accuracy")
+        for name, model in models.items()
     }
+    best = max(found.values(), key=np.mean)
+    enough = best.mean() - best.std(ddof=1) / np.sqrt(folds)
+    method = next(name for name, scores in found.items() if scores.mean() >= enough)
+    return method, {name: float(scores.mean()) for name, scores in found.items()}

@@ -22,6 +22,8 @@ class Mask:
         score: confidence in (0, 1].
         facts: what the stages know about the mask, for a person to look at: `votes` (proposals
             merged into it), `background_similarity` (cosine), `refine_iou`.
+        embedding: what it looks like, float32 [D], see `promerge_core.describe_masks`; None where
+            it was not asked for.
     """
 
     segmentation: dict[str, Any]
@@ -29,6 +31,7 @@ class Mask:
     area: int
     score: float
     facts: dict[str, float] = dataclasses.field(default_factory=dict)
+    embedding: np.ndarray | None = dataclasses.field(default=None, compare=False)
 
     def to_array(self) -> np.ndarray:
         """The mask as a bool array [height, width]."""

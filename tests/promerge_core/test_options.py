@@ -11,12 +11,13 @@ from promerge_core.options import (
     DEVICES,
     BackboneOptions,
     DeviceOptions,
+    MaskOptions,
     RayOptions,
     RunOptions,
 )
 from promerge_core.registry import BACKBONES
 
-ALL = [BackboneOptions, DeviceOptions, RayOptions, RunOptions]
+ALL = [BackboneOptions, DeviceOptions, RayOptions, RunOptions, MaskOptions]
 
 
 def test_a_backbone_is_chosen_as_load_backbone_chooses_it():
@@ -65,7 +66,7 @@ def test_images_can_be_read_without_a_further_process_and_gpus_be_shared():
 
 def test_how_the_work_is_divided_does_not_decide_about_masks():
     free = {one.name for options in ALL for one in options.parameters() if not one.decides}
-    assert free == {"num_workers", "overwrite", "concurrency", "num_gpus"}
+    assert free == {"num_workers", "overwrite", "embeddings", "concurrency", "num_gpus"}
 
 
 @pytest.mark.parametrize("options", ALL)

@@ -18,7 +18,7 @@ from fiftyone_promerge.cli.options import (
 )
 from fiftyone_promerge.cli.report import console, print_summary
 from promerge_core.files import file_digest
-from promerge_core.options import BackboneOptions, RayOptions, RunOptions
+from promerge_core.options import BackboneOptions, MaskOptions, RayOptions
 from promerge_core.registry import METHODS, method_config
 from promerge_core.runs.sources import RunError, is_url
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # What only one of the engines takes.
 _ENGINE_FLAGS = {
-    "local": ["dataset", "field", "masks_dir", "num_workers", "device"],
+    "local": ["dataset", "field", "masks_dir", "num_workers", "device", "embeddings"],
     "ray": [one.name for one in RayOptions.parameters()],
 }
 
@@ -48,7 +48,7 @@ _ENGINE_FLAGS = {
 )
 @click.option("--field", panel=FILES, help="Field of the dataset; by default named as the method.")
 @place_options
-@declared_options(RunOptions)
+@declared_options(MaskOptions)
 @click.option(
     "--engine",
     panel="Ray",
@@ -128,7 +128,7 @@ def _generate_shards(
         raise RunError("the engine ray reads a folder, a glob, a COCO json or a URL, no dataset")
     if output is None:
         raise RunError("the engine ray writes shards: name their folder or URL with --output")
-    chosen, options = BackboneOptions.pick(flags), RunOptions.pick(flags)
+    chosen, options = BackboneOptions.pick(flags), MaskOptions.pick(flags)
     ray = RayOptions.pick(flags)
     digest = None
     if chosen.weights is not None:

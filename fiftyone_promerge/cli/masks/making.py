@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from fiftyone_promerge.cli.datasets import Images, find_images_for_dataset, old_or_new_dataset
 from fiftyone_promerge.cli.report import console
-from promerge_core.options import RunOptions
+from promerge_core.options import MaskOptions
 from promerge_core.runs.sources import ImageEntry, RunError, none_readable
 
 from .sources import Source
@@ -75,7 +75,7 @@ def make_masks(
         source: the images.
         field: of a dataset, to write to.
         output: COCO json to write; without the flag `dataset`, images of files get no dataset.
-        flags: those of `place_options` and of `RunOptions`.
+        flags: those of `place_options` and of `MaskOptions`.
         maker: makes the masks.
 
     Returns:
@@ -84,18 +84,20 @@ def make_masks(
     Raises:
         PromergeError: they cannot be made or written; what was done is kept.
     """
-    options = RunOptions.pick(flags)
+    options = MaskOptions.pick(flags)
     if source.entries is not None and output is not None and flags["dataset"] is None:
         return _make_json(source.entries, Path(output), options, maker)
     return _make_dataset(source, field, output, flags, options, maker)
 
 
 def _make_json(
-    entries: list[ImageEntry], output: Path, options: RunOptions, maker: Maker
+    entries: list[ImageEntry], output: Path, options: MaskOptions, maker: Maker
 ) -> Summary:
     from promerge_core.runs.local_run import CocoRun
     from promerge_core.runs.outputs import check_output
 
+    if options.embeddings:
+        raise RunError("a COCO json holds no vectors; write to a dataset, with --dataset")
     check_output(output, options.overwrite)
     generator, settings = maker.generator()
     deciding = options.deciding()
@@ -117,7 +119,7 @@ def _make_dataset(
     field: str,
     output: str | None,
     flags: dict[str, Any],
-    options: RunOptions,
+    options: MaskOptions,
     maker: Maker,
 ) -> Summary:
     from fiftyone_promerge.coco.exporting import export_coco
@@ -169,16 +171,21 @@ def _add_images(dataset: fo.Dataset, field: str, images: Images, is_default: boo
 
 
 def _fill(
-    dataset: fo.Dataset, field: str, model: MaskModel, masks_dir: Path | None, options: RunOptions
+    dataset: fo.Dataset, field: str, model: MaskModel, masks_dir: Path | None, options: MaskOptions
 ) -> Summary:
     """Makes the masks; RunError where not one image can be read."""
     from fiftyone_promerge.app.colours import colour_by_instance
     from fiftyone_promerge.app.targets import count_target, work_ahead
     from fiftyone_promerge.fields import count_samples
     from fiftyone_promerge.generation.generate import generate_masks
+    from fiftyone_promerge.grouping.embedding import vector_size
+    from fiftyone_promerge.models.promerge import ProMergeModel
 
     target = count_target(dataset, field)
     console.print(work_ahead(target, overwrite=options.overwrite))
+    if options.embeddings and isinstance(model, ProMergeModel):
+        dim, size = vector_size(model.generator.backbone)
+        console.print(f"each mask gets a vector of {dim} numbers, {size} bytes in the database")
     colour_by_instance(dataset)
     summary = generate_masks(dataset, model, field, masks_dir=masks_dir, **options.to_dict())
     already = count_samples(dataset) - summary.images - len(summary.skipped)

@@ -18,9 +18,9 @@ def test_masks_are_grouped_named_and_corrected_and_the_labels_spread(promerge, f
     import fiftyone as fo
 
     embedded = ("--backbone", "embedded")
-    result = promerge("group", *field, *embedded, "--cluster", "kmeans", "--groups", 2)
+    result = promerge("group", *field, *embedded, "--method", "kmeans", "--groups", 2)
     assert result.exit_code == 0, result.output
-    assert "vectors of 7 numbers" in result.output and "group 1: " in result.output
+    assert "vectors of 11 numbers" in result.output and "group 1: " in result.output
     result = promerge("name", *field, "0=disc", "1=-")
     assert result.exit_code == 0 and "disc: " in result.output and "-: " in result.output
     dataset = fo.load_dataset(field[0])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from promerge_core.options import RunOptions
+from promerge_core.options import MaskOptions
 
 PARAMETERS = {"image_size": 64, "seed_stride": 2}
 
@@ -294,6 +294,56 @@ def test_masks_may_go_to_files(dataset, small_model, generate, tmp_path):
     assert all(np.any(one.get_mask()) for one in detections)
 
 
+@pytest.mark.parametrize("to_files", [False, True])
+def test_vectors_come_with_the_masks_and_equal_those_made_after_them(
+    dataset, small_model, generate, tmp_path, to_files
+):
+    import fiftyone_promerge as fop
+
+    generate(dataset, small_model, embeddings=True, masks_dir=tmp_path if to_files else None)
+    path = "promerge.detections.embedding"
+    during = [np.stack(own) for own in dataset.values(path) if own]
+    assert len(during) == 5 and all(own.dtype == np.float32 for own in during)
+    assert fop.embed_masks(dataset, "promerge", backbone="embedded").masks == 0
+    fop.embed_masks(dataset, "promerge", backbone="embedded", overwrite=True)
+    after = [np.stack(own) for own in dataset.values(path) if own]
+    assert all(np.array_equal(a, b) for a, b in zip(during, after, strict=True))
+    assert dataset.get_run_info("promerge").config.options["embeddings"] is True
+
+
+def test_a_run_that_continues_with_vectors_leaves_the_rest_to_embed_masks(
+    dataset, small_model, generate
+):
+    import fiftyone_promerge as fop
+
+    generate(dataset.limit(2), small_model)
+    made = generate(dataset, small_model, embeddings=True).masks
+    assert dataset.count("promerge.detections.embedding") == made
+    rest = fop.embed_masks(dataset, "promerge", backbone="embedded").masks
+    assert rest and made + rest == dataset.count("promerge.detections")
+
+
+def test_vectors_of_other_masks_are_not_mixed(dataset, small_model, generate, field_error):
+    generate(dataset, small_model, embeddings=True)
+    other = other_model(image_size=72)
+    with pytest.raises(field_error, match="'embedding' were made with embedded from images of 64"):
+        generate(dataset.limit(2), other, overwrite=True, embeddings=True)
+    assert all(own is not None for own in dataset.values("promerge"))
+    assert generate(dataset, other, overwrite=True, embeddings=True).masks
+
+
+def test_what_gives_no_vectors_is_said(dataset, small_model, generate, checkpoint):
+    import fiftyone_promerge as fop
+    from promerge_core import PromergeError
+
+    with pytest.raises(PromergeError, match="a detector gives no vectors"):
+        generate(dataset, fop.load_detector(checkpoint), "found", embeddings=True)
+    generate(dataset, small_model)
+    with pytest.raises(PromergeError, match="masks of patches get no vectors"):
+        generate(dataset.to_patches("promerge"), small_model, "parts", embeddings=True)
+    assert not dataset.has_field("found") and not dataset.has_field("parts")
+
+
 def test_progress_is_told(dataset, small_model, generate):
     told = []
     generate(dataset, small_model, progress=lambda progress: told.append(progress.iteration))
@@ -333,7 +383,7 @@ def test_every_run_option_is_taken_and_nothing_else(dataset, small_model):
     import fiftyone_promerge as fop
 
     parameters = inspect.signature(fop.generate_masks).parameters
-    declared = {one.name: one.default for one in RunOptions.parameters()}
+    declared = {one.name: one.default for one in MaskOptions.parameters()}
     found = {name: parameters[name].default for name in declared}
     assert found == {**declared, "num_workers": None}
     with pytest.raises(TypeError, match="batchsize"):

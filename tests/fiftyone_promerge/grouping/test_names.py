@@ -15,7 +15,7 @@ def named(dataset, small_model):
 
 def test_every_mask_has_a_vector_and_a_group_and_keeps_its_label(named):
     vectors = [one for own in named.values("promerge.detections.embedding") for one in own or []]
-    assert {(vector.shape, vector.dtype) for vector in vectors} == {((7,), np.dtype("float32"))}
+    assert {(vector.shape, vector.dtype) for vector in vectors} == {((11,), np.dtype("float32"))}
     groups = [one for own in named.values("promerge.detections.group") for one in own or []]
     assert len(groups) == len(vectors) and set(groups) == {0, 1}
     assert named.distinct("promerge.detections.label") == ["object"]
@@ -30,7 +30,7 @@ def test_a_second_run_does_only_what_is_missing_and_a_broken_image_is_skipped(na
     sample.save()
     said = []
     summary = fop.embed_masks(named, "promerge", backbone="embedded", announce=said.append)
-    assert summary.images == 1 and said[0].startswith("1 vectors of 7 numbers")
+    assert summary.images == 1 and said[0].startswith("1 vectors of 11 numbers")
 
 
 def test_a_persons_labels_and_tags_stay_and_names_can_be_changed(named):

@@ -1,5 +1,7 @@
 import pytest
 
+from promerge_core import PromergeError
+
 
 @pytest.fixture
 def embedded(dataset, small_model):
@@ -27,9 +29,31 @@ def test_labels_spread_persons_labels_stay_and_the_doubtful_come_first(embedded)
     assert embedded.count_values("promerge.detections.label")["object"] > 0
 
 
+def test_names_of_groups_stay_teach_when_asked_to_and_replace_what_was_spread(
+    with_vectors, two_clouds
+):
+    import fiftyone_promerge as fop
+
+    dataset = with_vectors(two_clouds)
+    fop.group_masks(dataset, "promerge")
+    fop.name_groups(dataset, "promerge", {0: "many"})
+    sample = dataset.last()
+    sample.promerge.detections[0].label = "few"
+    sample.save()
+    with pytest.raises(PromergeError, match="at least two are set; there are: few"):
+        fop.spread_labels(dataset, "promerge")
+    done = fop.spread_labels(dataset, "promerge", from_names=True, threshold=0)
+    assert (done.labelled, done.spread) == (26, 14)
+    assert dataset.count_values("promerge.detections.label") == {"many": 25, "few": 15}
+    # The labels that were spread teach nothing, and a group's name replaces them.
+    assert fop.spread_labels(dataset, "promerge", from_names=True, threshold=0).labelled == 26
+    assert fop.name_groups(dataset, "promerge", {1: "rare"}) == {"rare": 14}
+    assert dataset.count("promerge.detections.label_confidence") == 0
+    assert dataset.count_values("promerge.detections.label") == {"many": 25, "rare": 14, "few": 1}
+
+
 def test_without_labels_there_is_nothing_to_spread(embedded):
     import fiftyone_promerge as fop
-    from promerge_core import PromergeError
 
     with pytest.raises(PromergeError, match="at least two"):
         fop.spread_labels(embedded, "promerge")
@@ -60,7 +84,6 @@ def test_masks_without_tags_and_samples_without_masks_are_no_failure(with_vector
 
 def test_a_vector_that_is_not_finite_and_a_wrong_threshold_are_sentences(with_vectors, two_clouds):
     import fiftyone_promerge as fop
-    from promerge_core import PromergeError
 
     two_clouds[3] = float("nan")
     with pytest.raises(PromergeError, match="1 of the vectors in 'embedding' are not finite"):

@@ -55,16 +55,17 @@ def test_two_masks_are_two_groups_or_one_and_do_not_fail():
         assert len(find_groups(np.array([[0.0], [1.0]]), method).group) == 2
 
 
-def test_many_values_are_reduced_and_few_are_kept():
-    vectors = clouds(40, 40, dims=100)[0]
-    assert fit_groups(vectors).reduce(vectors).shape == (80, 32)
-    assert fit_groups(vectors[:, :5]).reduce(vectors[:, :5]).shape == (80, 5)
-
-
 def test_vectors_that_were_not_fitted_are_assigned():
     vectors, truth = clouds(60, 40, 30, dims=100)
     found = fit_groups(vectors[::2]).assign(vectors).by_size()
     assert found.group.tolist() == truth.tolist()
+
+
+def test_a_group_of_most_masks_is_divided_where_it_has_parts():
+    random = np.random.default_rng(0)
+    parts = [random.normal(at, 0.3, (n, 2)) for at, n in ((0, 160), (3, 140), (30, 100))]
+    found = find_groups(np.concatenate(parts))
+    assert np.bincount(found.group).tolist() == [160, 140, 100]
 
 
 def test_where_nothing_is_dense_all_are_in_one_group():

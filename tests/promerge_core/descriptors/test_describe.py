@@ -12,4 +12,4 @@ def test_a_mask_of_another_size_or_without_pixels_is_refused_in_a_sentence(mask)
 
 
 def test_the_size_of_a_vector_is_known_without_images():
-    assert embedding_dim(load_backbone("embedded")) == 7
+    assert embedding_dim(load_backbone("embedded")) == 11

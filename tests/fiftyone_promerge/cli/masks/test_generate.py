@@ -58,6 +58,23 @@ def test_folder_to_dataset_and_json(promerge, photos: Path, tmp_path: Path, data
     assert "5 images had masks already" in promerge.message(promerge(*command))
 
 
+def test_masks_of_a_dataset_may_have_vectors(
+    promerge, photos: Path, tmp_path: Path, dataset_name: str
+):
+    import fiftyone as fo
+
+    flags = ("--embeddings", *promerge.FAST)
+    result = promerge("generate", photos, "--dataset", dataset_name, *flags)
+    assert result.exit_code == 0 and "each mask gets a vector of" in result.output
+    dataset = fo.load_dataset(dataset_name)
+    count = dataset.count("promerge.detections.embedding")
+    assert count == dataset.count("promerge.detections") > 0
+    result = promerge("generate", photos, "--output", tmp_path / "a.json", *flags)
+    assert result.exit_code == 1 and "json holds no vectors" in promerge.message(result)
+    ray = promerge("generate", photos, "--output", tmp_path / "a", "--engine", "ray", *flags)
+    assert ray.exit_code == 2 and "is not for the engine ray" in promerge.message(ray)
+
+
 def test_existing_dataset_gets_the_baseline_beside(promerge, photos: Path, dataset_name: str):
     import fiftyone as fo
 

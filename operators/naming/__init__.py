@@ -1,0 +1,1 @@
+"""From masks to names in the App: groups, their names, a few labels for all."""
