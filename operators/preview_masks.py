@@ -13,6 +13,7 @@ from fiftyone.operators import types
 from PIL import Image
 
 from fiftyone_promerge import plugin
+from fiftyone_promerge.app.targets import counted
 from fiftyone_promerge.inspection.preview import preview
 from fiftyone_promerge.operators.framework.forms import Form, names
 from fiftyone_promerge.operators.framework.model_inputs import ask_model
@@ -70,7 +71,8 @@ class PreviewMasks(RunOperator):
         self, ctx: foo.ExecutionContext, outputs: types.Object, result: dict[str, Any]
     ) -> None:
         """See `RunOperator`."""
-        text = f"**{result['masks']} masks** on {result['image']}; nothing was written."
+        masks = counted(result["masks"], "mask")
+        text = f"**{masks}** on {result['image']}; nothing was written."
         if result["reason"]:
             text = f"**No masks** on {result['image']}: {result['reason']}"
         outputs.md(text, name="summary")

@@ -10,6 +10,8 @@ from promerge_core.registry import BACKBONES, METHODS, find_backbone
 
 from .forms import Form
 
+_SAID = {"backbone": "Choose one, or type any ViT of timm as timm:NAME"}
+
 
 def ask_model(form: Form, defaults: dict[str, Any]) -> None:
     """Asks for the method, the backbone, and its weights where it needs any.
@@ -21,7 +23,7 @@ def ask_model(form: Form, defaults: dict[str, Any]) -> None:
     labels = {name: entry.label for name, entry in METHODS.items()}
     form.choice("method", labels, defaults.get("method", "promerge"), label="Method")
     sentences = {name: entry.label for name, entry in BACKBONES.items()}
-    form.parameters(BackboneOptions, ["backbone"], defaults=defaults, labels=sentences)
+    form.parameters(BackboneOptions, ["backbone"], defaults=defaults, labels=sentences, said=_SAID)
     backbone = form.values["backbone"]
     known = form.check("backbone", lambda: check_backbone(backbone))
     entry = find_backbone(backbone)

@@ -39,6 +39,13 @@ def resolve_device(device: str = "auto", with_mps: bool = False) -> torch.device
     return resolved
 
 
+def available_devices() -> list[str]:
+    """The names of the devices that this machine has, the CPU first."""
+    gpus = torch.cuda.device_count()
+    cudas = ["cuda", *(f"cuda:{index}" for index in range(gpus) if gpus > 1)] if gpus else []
+    return ["cpu", *cudas, *["mps"] * torch.backends.mps.is_available()]
+
+
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     """The number type of that name.
 

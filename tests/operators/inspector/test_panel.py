@@ -42,7 +42,7 @@ def test_patch_is_explained_by_its_whole_image(shown, dataset):
 
 
 def test_sample_that_was_deleted_shows_the_dataset(shown, dataset):
-    assert "1 masks on 1 images" in shown("0" * 24)
+    assert "1 mask on 1 image" in shown("0" * 24)
 
 
 def test_parameters_are_those_that_made_the_field(shown, dataset):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from promerge_core import BackboneError, load_backbone
-from promerge_core.backbones.device import resolve_device, resolve_dtype
+from promerge_core.backbones.device import available_devices, resolve_device, resolve_dtype
 from promerge_core.options import DTYPES
 
 
@@ -48,3 +48,9 @@ def test_other_number_types_are_refused(name):
 
 def test_apples_gpu_computes_in_float32_unless_told_otherwise():
     assert resolve_dtype("auto", torch.device("mps")) is torch.float32
+
+
+def test_every_device_that_is_offered_can_compute():
+    devices = available_devices()
+    assert devices[0] == "cpu"
+    assert [str(resolve_device(name)) for name in devices] == devices
