@@ -21,7 +21,6 @@ from fiftyone_promerge.operators.framework.running import Report
 from fiftyone_promerge.operators.framework.target import ask_labels_target
 from fiftyone_promerge.training import (
     ARCHITECTURES,
-    ENGINES,
     RECIPES,
     TrainingOptions,
     choose,
@@ -64,7 +63,8 @@ class TrainDetector(RunOperator):
             form.parameters(TrainingOptions, rest, labels=ARCHITECTURES, said=_SAID)
         with form.section("machine", "Machine"):
             form.parameters(TrainingOptions, _offered(form, machine))
-        if form.check("architecture", lambda: _architecture(form)):
+        engine, architecture = form.values["engine"], form.values["architecture"]
+        if form.check("architecture", lambda: choose_architecture(engine, architecture)):
             form.check("recipe", lambda: choose(TrainingOptions.pick(form.values).to_dict()))
         ask_labels_target(ctx, form, field)
         return form
@@ -137,22 +137,16 @@ def _ask_data(form: Form, ctx: foo.ExecutionContext) -> str | None:
 
 
 def _architecture(form: Form) -> str:
-    """The architecture that will be trained, as far as the form says; the recipe may name one.
-
-    Raises:
-        TrainingError: the engine has no such architecture.
-    """
-    of_recipe = RECIPES[form.values["recipe"]].architecture
-    engine = form.given("engine", "detector") or next(iter(ENGINES))
-    return choose_architecture(engine, form.given("architecture", "detector") or of_recipe)
+    """The architecture that is typed further down in the form, else the recipe's or the first."""
+    given = form.given("architecture", "detector")
+    architecture = given if isinstance(given, str) and given.strip() else None
+    chosen = architecture or RECIPES[form.values["recipe"]].architecture
+    return chosen or next(iter(ARCHITECTURES))
 
 
 def _ask_weights(form: Form) -> None:
     """Asks what the detector begins with, and for a file where it is one."""
-    try:
-        architecture = _architecture(form)
-    except PromergeError:  # said beside the architecture
-        architecture = ""
+    architecture = _architecture(form)
     labels = {"random": "Random: no download"}
     if has_pretrained(architecture):
         labels["random"] += ", but a far worse detector of few images"
@@ -160,7 +154,7 @@ def _ask_weights(form: Form) -> None:
     usual = RECIPES[form.values["recipe"]].weights or list(labels)[-1]
     labels = {usual: labels.pop(usual), **labels, "file": "A file"}
     given = form.given("weights")
-    chosen = usual if given is None else given if given in labels else "file"
+    chosen = usual if given is None else given if given in [*labels] else "file"
     start = form.choice("initial_weights", labels, chosen, label="Initial weights")
     form.values["weights"] = None if start == usual else start
     if start == "file":

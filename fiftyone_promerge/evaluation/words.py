@@ -48,7 +48,7 @@ def panel_label(metric: str, value: float) -> str:
         the metric's name and meaning.
     """
     label = f"{metric}: {MEANINGS[metric]}"
-    return f"{label} (-1 is {UNDEFINED}: there is none)" if value < 0 else label
+    return f"{label} (not defined: there are none)" if value < 0 else label
 
 
 def percent(value: float | None) -> str:

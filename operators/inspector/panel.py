@@ -203,8 +203,8 @@ class Inspector(foo.Panel):
         source = panel.grid("source", gap=2, componentsProps=item("100%"))
         view = suggestions_view(BACKBONES, label="Backbone", componentsProps=item("240px"))
         source.str("backbone", view=view, on_change=self.redraw)
-        chosen = ctx.panel.get_state("source")
-        entry = find_backbone(chosen["backbone"])
+        chosen = ctx.panel.state.source or _DEFAULTS
+        entry = find_backbone(chosen["backbone"] or "")
         if chosen["weights"] or (entry is not None and entry.needs_weights):
             source.str(
                 "weights",
@@ -239,7 +239,8 @@ def _config(ctx: foo.ExecutionContext) -> ProMergeConfig:
 
 def _inspect(ctx: foo.ExecutionContext, sample: fo.Sample) -> Inspection:
     chosen = ctx.panel.state.source or _DEFAULTS
-    backbone, weights = chosen["backbone"], chosen["weights"] or None
+    # A field that was emptied is None.
+    backbone, weights = chosen["backbone"] or "", chosen["weights"] or None
     return inspect_image(Source(sample.filepath, backbone, weights), _config(ctx))
 
 

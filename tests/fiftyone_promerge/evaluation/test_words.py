@@ -20,6 +20,6 @@ def test_every_number_has_its_meaning(database):
     assert list(MEANINGS) == METRICS
 
 
-def test_the_panels_label_says_what_a_number_means_and_what_minus_one_is():
+def test_the_panels_label_says_what_a_number_means_and_where_there_is_none():
     assert panel_label("APl", 0.5) == "APl: average precision, large objects, over 96 x 96 pixels"
-    assert panel_label("APl", -1.0).endswith("(-1 is —: there is none)")
+    assert panel_label("APl", -1.0).endswith("(not defined: there are none)")
