@@ -17,6 +17,9 @@ from fiftyone_promerge.operators.framework.masks_operator import (
 from fiftyone_promerge.operators.framework.running import Report
 from promerge_core.options import DeviceOptions
 
+_CHECKPOINT = "A detector.pt of a training, or a .pth or .pkl of CutLER's code"
+_NONE_TRAINED = "No detector of this dataset's trainings is there."
+
 
 class ApplyDetector(MasksOperator):
     """Predicts masks with a detector that was trained here, or with CutLER's code."""
@@ -35,7 +38,7 @@ class ApplyDetector(MasksOperator):
             trained[-1] if trained else None,
             suggestions=trained,
             label="Checkpoint",
-            description="A detector.pt of a training, or a .pth or .pkl of CutLER's code",
+            description=_CHECKPOINT if trained else f"{_NONE_TRAINED} {_CHECKPOINT}",
             is_path=True,
             required=True,
         )

@@ -10,6 +10,7 @@ from fiftyone.operators import types
 
 from fiftyone_promerge.app.suggestions import export_path
 from fiftyone_promerge.coco.exporting import export_coco
+from fiftyone_promerge.evaluation.choice import predicted_field
 from fiftyone_promerge.fields import check_detections_field, detections_fields
 from fiftyone_promerge.operators.framework.checks import (
     check_json_name,
@@ -43,7 +44,7 @@ class ExportCoco(RunOperator):
         fields = detections_fields(samples)
         field = form.text(
             "label_field",
-            fields[-1] if fields else None,
+            predicted_field(samples),
             fields,
             label="Label field",
             required=True,

@@ -92,15 +92,15 @@ def _made_by(samples: Any, field: str) -> dict[str, Any]:
 
 def _ask_parameters(form: Form, defaults: dict[str, Any]) -> None:
     """Asks for a preset, and without one for each parameter."""
-    if form.values["method"] == "promerge":
-        labels = {_NO_PRESET: "None", **{name: one.help for name, one in PRESETS.items()}}
-        preset = form.choice("preset", labels, _NO_PRESET, label="Preset")
-        if preset in PRESETS:
-            form.values.update(ProMergeConfig.from_preset(preset).to_dict())
-            return
     config = METHODS[form.values["method"]].config
     label = METHODS[form.values["method"]].label
     with form.section("thresholds", f"Thresholds of {label}"):
+        if form.values["method"] == "promerge":
+            labels = {_NO_PRESET: "None", **{name: one.help for name, one in PRESETS.items()}}
+            preset = form.choice("preset", labels, _NO_PRESET, label="Preset")
+            if preset in PRESETS:
+                form.values.update(ProMergeConfig.from_preset(preset).to_dict())
+                return
         form.parameters(config, names(config, label), defaults=defaults)
     with form.section("refinement", "Input size and refinement"):
         form.parameters(config, names(config, "Model", "CRF"), defaults=defaults)

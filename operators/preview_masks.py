@@ -10,6 +10,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from fiftyone_promerge import plugin
+from fiftyone_promerge.app.targets import counted
 from fiftyone_promerge.operators.framework.forms import Form, names
 from fiftyone_promerge.operators.framework.model_inputs import ask_model
 from fiftyone_promerge.operators.framework.outputs import data_uri
@@ -69,7 +70,8 @@ class PreviewMasks(RunOperator):
         self, ctx: foo.ExecutionContext, outputs: types.Object, result: dict[str, Any]
     ) -> None:
         """See `RunOperator`."""
-        text = f"**{result['masks']} masks** on {result['image']}; nothing was written."
+        masks = counted(result["masks"], "mask")
+        text = f"**{masks}** on {result['image']}; nothing was written."
         if result["reason"]:
             text = f"**No masks** on {result['image']}: {result['reason']}"
         outputs.md(text, name="summary")

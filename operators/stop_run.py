@@ -9,6 +9,7 @@ from fiftyone.operators import types
 
 from fiftyone_promerge.operators.framework.forms import Form
 from fiftyone_promerge.operators.framework.running import RUNS
+from fiftyone_promerge.operators.framework.target import tell_scheduled
 
 
 class StopRun(foo.Operator):
@@ -20,7 +21,7 @@ class StopRun(foo.Operator):
         return foo.OperatorConfig(
             name="stop_run",
             label="Stop a run (ProMerge)",
-            description="Stop a run that is under way; what it did so far is kept",
+            description="Stop a run that is under way, keeping what it did; see what is scheduled",
             icon="stop_circle",
             dynamic=True,
         )
@@ -32,7 +33,8 @@ class StopRun(foo.Operator):
         if names:
             form.choice("name", {name: name for name in names}, names[-1], label="Run")
         else:
-            form.inputs.view("none", types.Notice(label="No run is under way."))
+            form.inputs.view("none", types.Notice(label="No run is under way in the App."))
+        tell_scheduled(form, ctx.dataset)
         return form.property("Stop a run")
 
     def execute(self, ctx: foo.ExecutionContext) -> dict[str, Any]:

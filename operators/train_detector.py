@@ -21,17 +21,21 @@ from fiftyone_promerge.training import (
     ARCHITECTURES,
     RECIPES,
     TrainingOptions,
+    choose,
     choose_architecture,
-    find_recipe,
+    has_pretrained,
 )
 from promerge_core import PromergeError
+from promerge_core.registry import TIMM_PREFIX
 
-_WEIGHTS = {
-    "dino": "DINO ResNet-50, as in the paper: 100 MB download",
-    "random": "Random: no download, and a far worse detector",
-    "file": "A file",
+_DINO = "DINO ResNet-50, as in the paper: 100 MB download"
+_TIMM = "timm's own weights: a download"
+_SAID = {
+    "architecture": "Choose one, or type any ConvNet of timm as timm:NAME; empty: the recipe's or "
+    "the engine's first"
 }
-_DETECTOR = ("engine", "architecture", "rounds", "patience", "batch_size")
+
+_ON_TOP = ("recipe", "minutes", "weights")
 
 
 class TrainDetector(RunOperator):
@@ -48,15 +52,17 @@ class TrainDetector(RunOperator):
         form = Form(ctx)
         field = _ask_data(form, ctx)
         titles = {name: recipe.title for name, recipe in RECIPES.items()}
-        form.parameters(TrainingOptions, ["recipe"], labels=titles)
+        form.parameters(TrainingOptions, ["recipe", "minutes"], labels=titles)
         _ask_weights(form)
+        machine = names(TrainingOptions, "Machine")
         with form.section("detector", "Detector and schedule"):
-            form.parameters(TrainingOptions, _DETECTOR, labels=ARCHITECTURES)
+            rest = set(names(TrainingOptions)) - {*_ON_TOP, *machine}
+            form.parameters(TrainingOptions, rest, labels=ARCHITECTURES, said=_SAID)
         with form.section("machine", "Machine"):
-            form.parameters(TrainingOptions, _machine(form))
+            form.parameters(TrainingOptions, _offered(form, machine))
         engine, architecture = form.values["engine"], form.values["architecture"]
-        form.check("architecture", lambda: choose_architecture(engine, architecture))
-        form.check("recipe", lambda: find_recipe(form.values["recipe"]))
+        if form.check("architecture", lambda: choose_architecture(engine, architecture)):
+            form.check("recipe", lambda: choose(TrainingOptions.pick(form.values).to_dict()))
         ask_labels_target(ctx, form, field)
         return form
 
@@ -130,12 +136,27 @@ def _ask_data(form: Form, ctx: foo.ExecutionContext) -> str | None:
     return field
 
 
+def _architecture(form: Form) -> str:
+    """The architecture that is typed further down in the form, else the recipe's or the first."""
+    given = form.given("architecture", "detector")
+    architecture = given if isinstance(given, str) and given.strip() else None
+    chosen = architecture or RECIPES[form.values["recipe"]].architecture
+    return chosen or next(iter(ARCHITECTURES))
+
+
 def _ask_weights(form: Form) -> None:
     """Asks what the detector begins with, and for a file where it is one."""
+    architecture = _architecture(form)
+    labels = {"random": "Random: no download"}
+    if has_pretrained(architecture):
+        labels["random"] += ", but a far worse detector of few images"
+        labels["pretrained"] = _TIMM if architecture.startswith(TIMM_PREFIX) else _DINO
+    usual = RECIPES[form.values["recipe"]].weights or list(labels)[-1]
+    labels = {usual: labels.pop(usual), **labels, "file": "A file"}
     given = form.given("weights")
-    usual = "dino" if given is None else "random" if given == "random" else "file"
-    start = form.choice("initial_weights", _WEIGHTS, usual, label="Initial weights")
-    form.values["weights"] = "random" if start == "random" else None
+    chosen = usual if given is None else given if given in [*labels] else "file"
+    start = form.choice("initial_weights", labels, chosen, label="Initial weights")
+    form.values["weights"] = None if start == usual else start
     if start == "file":
         form.text(
             "weights",
@@ -146,12 +167,11 @@ def _ask_weights(form: Form) -> None:
         )
 
 
-def _machine(form: Form) -> list[str]:
-    """The options of the machine; several devices are offered only where there are several."""
+def _offered(form: Form, options: list[str]) -> list[str]:
+    """Those options of the machine that there is a choice in: devices where there are several."""
     import torch
 
     several = torch.cuda.device_count() > 1 or form.given("devices") is not None
-    options = names(TrainingOptions, "Machine")
     return [name for name in options if name != "devices" or several]
 
 

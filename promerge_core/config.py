@@ -125,7 +125,10 @@ class ProMergeConfig(RefinementConfig):
         is_main=True,
     )
     merge_overlap_similar: float = parameter(
-        0.1, "The same for a proposal that is similar to the instance", low=0.0, high=1.0
+        0.1,
+        "Merge a proposal that is similar to an instance and covered by it above this fraction",
+        low=0.0,
+        high=1.0,
     )
     merge_similarity: float = parameter(
         0.1, "A proposal is similar to an instance from this value on", low=-1.0, high=1.0

@@ -255,6 +255,6 @@ def _sentence(one: Parameter) -> str:
 def spoken(name: str) -> str:
     """A parameter's name as a person reads it."""
     words = name.replace("_", " ")
-    for short in ("iou", "crf"):
-        words = words.replace(short, short.upper())
+    for short in ("IoU", "CRF"):
+        words = words.replace(short.lower(), short)
     return words[:1].upper() + words[1:]

@@ -15,6 +15,7 @@ from .recipes import Recipe as Recipe
 from .recipes import find_recipe as find_recipe
 from .registry import ARCHITECTURES as ARCHITECTURES
 from .registry import ENGINES as ENGINES
+from .run.choices import choose as choose
 from .run.folder import is_running as is_running
 from .run.folder import label_records as label_records
 from .run.folder import latest_picture as latest_picture
@@ -22,6 +23,7 @@ from .run.folder import loss_curve as loss_curve
 from .run.folder import precision_curve as precision_curve
 from .run.folder import read_results as read_results
 from .run.folder import validation_images as validation_images
+from .run.initial_weights import has_pretrained as has_pretrained
 from .run.listener import Progress as Progress
 from .run.results import Truth as Truth
 from .run.results import write_results as write_results

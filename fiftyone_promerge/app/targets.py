@@ -13,6 +13,20 @@ MOST_COUNTED = 50_000
 """In more samples than this nobody counts the labels while a person types: it reads them all."""
 
 
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """A number of things in words.
+
+    Args:
+        number: how many there are.
+        one: what one is called.
+        several: what several are called; by default `one` with an s.
+
+    Returns:
+        such as `1 mask` or `1,000 masks`.
+    """
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
 class Target(NamedTuple):
     """Samples, and how many of them have a label in a field.
 
@@ -29,7 +43,7 @@ class Target(NamedTuple):
     @property
     def counted(self) -> str:
         """The number of samples in words, such as `30 images`."""
-        return f"{self.samples:,} {self.what[self.samples != 1]}"
+        return counted(self.samples, *self.what)
 
 
 def count_target(samples: foc.SampleCollection, field: str | None) -> Target:

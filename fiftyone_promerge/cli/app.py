@@ -13,7 +13,13 @@ from .report import console
 
 @click.command()
 @click.argument("dataset", default="promerge-demo")
-@click.option("--port", type=click.IntRange(1, 65535), default=5151, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=5151,
+    show_default=True,
+    help="Where the App listens on this machine.",
+)
 @click.option("--remote", is_flag=True, help="Do not open a browser on this machine.")
 def app(dataset: str, port: int, remote: bool) -> None:
     """Open the FiftyOne App on DATASET.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _OUTPUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 
+_SHAPES = {"segm": "masks", "bbox": "boxes"}
+
 
 @click.command()
 @click.argument("dataset")
@@ -65,6 +67,7 @@ def evaluate(
     from fiftyone_promerge.benchmarks.registry import published_ap
     from fiftyone_promerge.evaluation.comparison import comparison, draw
     from fiftyone_promerge.evaluation.run import evaluate as evaluate_field
+    from fiftyone_promerge.evaluation.words import SIZES
     from fiftyone_promerge.fields import open_dataset
 
     fields = (*fields, *more_fields)
@@ -86,7 +89,8 @@ def evaluate(
         for field in fields
     }
     rows = comparison(metrics, published_ap(benchmark, [iou_type]))
-    console.print(_table(rows, f"{dataset}, {iou_type}, percent"))
+    console.print(_table(rows, f"{dataset}, {_SHAPES[iou_type]}, percent"))
+    console.print(SIZES)
     if json_path:
         content = {
             "dataset": dataset,
@@ -134,9 +138,9 @@ def _judged(samples: fo.Dataset, field: str, labelled_only: bool) -> foc.SampleC
 
 def _table(rows: list[dict[str, Any]], title: str) -> Table:
     from fiftyone_promerge.evaluation.run import METRICS
-    from fiftyone_promerge.evaluation.words import SIZES, percent
+    from fiftyone_promerge.evaluation.words import percent
 
-    table = Table(title=title, caption=SIZES)
+    table = Table(title=title)
     table.add_column("")
     for row in rows:
         published = "\n(published)" if row["published"] else ""

@@ -37,7 +37,8 @@ def ground_truth_field(samples: foc.SampleCollection, others: Sequence[str] = ()
 def predicted_field(samples: foc.SampleCollection) -> str | None:
     """The field that is judged: the last one made here, else the last that is no ground truth."""
     fields = detections_fields(samples)
-    ours = [field for field in fields if recorded_run(samples, field) is not None]
+    made_here = [field for field in fields if recorded_run(samples, field) is not None]
+    ours = [field for field in made_here if field != _USUAL]
     truth = ground_truth_field(samples, ours)
     others = [field for field in fields if field != truth]
     return next(reversed(ours or others), None)

@@ -29,6 +29,7 @@ from fiftyone_promerge.labels import LABEL
 from promerge_core import PromergeError
 
 from .matching import ALL_AREAS, MAX_DETECTIONS, ImageOutcome, IouType, accumulate
+from .words import panel_label
 
 METHOD = "pycocotools"
 """Our name among FiftyOne's detection evaluation methods."""
@@ -286,7 +287,7 @@ def _custom_metrics(coco_eval: COCOeval) -> dict[str, dict[str, Any]]:
         f"@promerge/promerge/{name}": {
             "key": name,
             "value": float(value),
-            "label": name,
+            "label": panel_label(name, value),
             "lower_is_better": False,
         }
         for name, value in zip(METRICS, coco_eval.stats, strict=True)

@@ -37,6 +37,20 @@ UNDEFINED = "—"
 """Stands where a number is not defined: there is no ground truth of that size."""
 
 
+def panel_label(metric: str, value: float) -> str:
+    """What FiftyOne's panel calls a metric; it shows the value beside it, as a fraction.
+
+    Args:
+        metric: a key of `MEANINGS`.
+        value: from 0 to 1; -1 where it is not defined, which the panel shows as it is.
+
+    Returns:
+        the metric's name and meaning.
+    """
+    label = f"{metric}: {MEANINGS[metric]}"
+    return f"{label} (not defined: there are none)" if value < 0 else label
+
+
 def percent(value: float | None) -> str:
     """A number in percent, as a person reads it.
 

@@ -71,13 +71,13 @@ def field_statistics(samples: foc.SampleCollection, field: str) -> FieldStatisti
         field: a field of detections.
 
     Returns:
-        the counts of masks, areas and scores; an image without a label has 0 masks.
+        the counts of masks, areas and scores; an image without a label is not counted.
     """
     masks = ViewField(f"{field}.detections")
     number = (masks != None).if_else(masks.length(), 0)  # noqa: E711
     box = ViewField()
     area = box[2] * box[3]
-    by_masks, areas, scores = samples.aggregate(
+    by_masks, areas, scores = samples.exists(field).aggregate(
         [
             CountValues(number),
             HistogramValues(

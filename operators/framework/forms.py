@@ -61,9 +61,18 @@ class Form:
             view = types.ObjectView(label=label, collapsible=True, default_expanded=not is_usual)
             self.inputs.define_property(name, inner, view=view)
 
-    def given(self, name: str) -> Any:
-        """What the App sent for a value, in this section or outside; None where it sent nothing."""
-        inside = self._params.get(self._section) if self._section else None
+    def given(self, name: str, section: str | None = None) -> Any:
+        """What the App sent for a value.
+
+        Args:
+            name: the value's name.
+            section: the section that it stands in; by default the one that is being made.
+
+        Returns:
+            the value, sent in the section or outside of it; None where nothing was sent.
+        """
+        section = section or self._section
+        inside = self._params.get(section) if section else None
         value = inside.get(name) if isinstance(inside, dict) else None
         return self._params.get(name) if value is None else value
 
@@ -91,6 +100,7 @@ class Form:
         *,
         defaults: Mapping[str, Any] | None = None,
         labels: Mapping[str, str] | None = None,
+        said: Mapping[str, str] | None = None,
     ) -> None:
         """Asks for declared parameters.
 
@@ -99,10 +109,12 @@ class Form:
             names: those to ask for; None asks for all.
             defaults: other defaults than the declared ones, by the parameter's name.
             labels: what the form calls the choices of parameters; by default as they are.
+            said: what the form says of a parameter instead of its declared help, by its name.
         """
         for one in config.parameters():
             if names is None or one.name in names:
-                self._ask(one, labels, default=(defaults or {}).get(one.name))
+                here = one._replace(help=(said or {}).get(one.name, one.help))
+                self._ask(here, labels, default=(defaults or {}).get(one.name))
 
     def flag(self, name: str, default: bool = False, *, label: str, description: str = "") -> bool:
         """Asks yes or no.

@@ -13,7 +13,7 @@ from fiftyone.operators import types
 
 from fiftyone_promerge.app.colours import BY_INSTANCE, colour_by_instance
 from fiftyone_promerge.app.progress import Progress, duration
-from fiftyone_promerge.app.targets import count_labelled, count_target, work_ahead
+from fiftyone_promerge.app.targets import count_labelled, count_target, counted, work_ahead
 from fiftyone_promerge.fields import (
     check_images,
     check_label_field,
@@ -204,11 +204,11 @@ def _counts(summary: Summary) -> dict[str, Any]:
 
 def _sentence(result: dict[str, Any]) -> str:
     text = (
-        f"**{result['masks']} masks** on {result['images']} images are in the field "
-        f"`{result['label_field']}`, after {duration(result['seconds'])}."
+        f"**{counted(result['masks'], 'mask')}** on {counted(result['images'], 'image')} are in "
+        f"the field `{result['label_field']}`, after {duration(result['seconds'])}."
     )
     if result["left_alone"]:
-        text += f" {result['left_alone']} images had masks already and were left alone."
+        text += f" {counted(result['left_alone'], 'image')} had masks already and stayed as before."
     if result["skipped_count"]:
-        text += f" {result['skipped_count']} images could not be read."
+        text += f" {counted(result['skipped_count'], 'image')} could not be read."
     return text

@@ -9,6 +9,8 @@ from promerge_core.registry import BACKBONES, METHODS, find_backbone
 
 from .forms import Form
 
+_SAID = {"backbone": "Choose one, or type any ViT of timm as timm:NAME"}
+
 
 def ask_model(form: Form, defaults: dict[str, Any]) -> None:
     """Asks for the method, the backbone, and its weights where it needs any.
@@ -30,7 +32,7 @@ def ask_backbone(form: Form, defaults: dict[str, Any]) -> None:
         defaults: other defaults than the declared ones, by name.
     """
     sentences = {name: entry.label for name, entry in BACKBONES.items()}
-    form.parameters(BackboneOptions, ["backbone"], defaults=defaults, labels=sentences)
+    form.parameters(BackboneOptions, ["backbone"], defaults=defaults, labels=sentences, said=_SAID)
     backbone = form.values["backbone"]
     known = backbone in BACKBONES or form.check("backbone", lambda: _check(backbone))
     entry = find_backbone(backbone)

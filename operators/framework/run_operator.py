@@ -12,6 +12,7 @@ from fiftyone.operators import types
 
 from .forms import Form
 from .running import Report, execute
+from .target import tell_scheduled
 
 _NO_SCHEDULE = (
     "*Schedule* is off: it needs the App's server to be started by `promerge app`, or with "
@@ -130,8 +131,10 @@ class RunOperator(foo.Operator, abc.ABC):
     def resolve_input(self, ctx: foo.ExecutionContext) -> types.Property:
         """The form."""
         form = self.form(ctx)
-        if not self.unlisted and not fo.config.allow_legacy_orchestrators:
-            form.inputs.md(_NO_SCHEDULE, name="no_schedule")
+        if not self.unlisted:
+            tell_scheduled(form, ctx.dataset)
+            if not fo.config.allow_legacy_orchestrators:
+                form.inputs.md(_NO_SCHEDULE, name="no_schedule")
         return form.property(self.label)
 
     def execute(self, ctx: foo.ExecutionContext) -> Any:

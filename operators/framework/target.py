@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import fiftyone as fo
 import fiftyone.core.collections as foc
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from fiftyone_promerge.app.scheduled import scheduled_runs
 from fiftyone_promerge.app.targets import count_target, labels_there
 
 from .forms import Form
@@ -41,6 +43,19 @@ def ask_target(ctx: foo.ExecutionContext, form: Form, describe: Describe) -> Non
     )
     choice.view = choice.options.choices_view
     form.inputs.properties = {**first.properties, **form.inputs.properties}
+
+
+def tell_scheduled(form: Form, dataset: fo.Dataset) -> None:
+    """Says above all else what the scheduled runs on a dataset do, where there are any.
+
+    Args:
+        form: the form, which has all its inputs.
+        dataset: the dataset.
+    """
+    lines = scheduled_runs(dataset)
+    if lines:
+        told = types.Property(types.Void(), view=types.Warning(label=" ".join(lines)))
+        form.inputs.properties = {"scheduled": told, **form.inputs.properties}
 
 
 def ask_labels_target(ctx: foo.ExecutionContext, form: Form, field: str | None) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import fiftyone.core.collections as foc
 from fiftyone.operators import types
 
+from fiftyone_promerge.app.targets import counted
+from fiftyone_promerge.fields import count_samples
 from fiftyone_promerge.inspection.statistics import (
     evaluation_rows,
     field_statistics,
@@ -70,12 +72,15 @@ def _show_trainings(panel: types.Object, samples: foc.SampleCollection) -> None:
 def _show_field(panel: types.Object, samples: foc.SampleCollection, field: str) -> None:
     statistics = field_statistics(samples, field)
     images, masks = statistics.images, statistics.masks
-    heading(
-        panel,
-        f"{masks} masks on {images} images",
+    about = (
         f"{masks / max(images, 1):.1f} masks per image; "
-        f"images without masks: {statistics.images_by_masks.get(0, 0)}.",
+        f"images without masks: {statistics.images_by_masks.get(0, 0)}."
     )
+    not_done = count_samples(samples) - images
+    if not_done:
+        others = counted(not_done, "image has", "images have")
+        about += f" {others} no label in {field} yet."
+    heading(panel, f"{counted(masks, 'mask')} on {counted(images, 'image')}", about)
     picture(
         panel,
         "counts",

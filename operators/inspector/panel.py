@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import fiftyone as fo
 import fiftyone.core.patches as fop
@@ -10,11 +10,12 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from fiftyone_promerge import plugin
+from fiftyone_promerge.evaluation.choice import predicted_field
 from fiftyone_promerge.fields import detections_fields
 from fiftyone_promerge.inputs import suggestions_view
 from fiftyone_promerge.provenance import recorded_parameters
 from promerge_core import ProMergeConfig, PromergeError
-from promerge_core.registry import BACKBONES, OFFLINE_BACKBONE
+from promerge_core.registry import BACKBONES, OFFLINE_BACKBONE, find_backbone
 
 from .parts import item, notice
 
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
     from fiftyone_promerge.inspection.inspect_image import Inspection
 
 _GENERATE = f"{plugin.NAME}/generate_masks"
-_DEFAULTS = {"backbone": OFFLINE_BACKBONE, "weights": None, **ProMergeConfig().to_dict()}
+# An empty text and not None, which the panel's state would take for nothing new.
+_DEFAULTS = {"backbone": OFFLINE_BACKBONE, "weights": "", **ProMergeConfig().to_dict()}
 _LARGEST_STRIDE = 16
+_NOT_OURS = (
+    "ProMerge did not make {field}, so this is not how its labels came to be: it is what ProMerge "
+    "makes of the image with the values and the backbone below."
+)
 
 
 class Inspector(foo.Panel):
@@ -41,8 +47,8 @@ class Inspector(foo.Panel):
         )
 
     def on_load(self, ctx: foo.ExecutionContext) -> None:
-        """Starts from the first field of masks, with the parameters that made it."""
-        self._start_from(ctx, next(iter(detections_fields(ctx.dataset)), None))
+        """Starts from the last field that was made here, with the parameters that made it."""
+        self._start_from(ctx, predicted_field(ctx.dataset))
 
     def on_change_dataset(self, ctx: foo.ExecutionContext) -> None:
         """Another dataset was opened."""
@@ -71,10 +77,9 @@ class Inspector(foo.Panel):
         self._start_from(ctx, ctx.panel.state.field)
 
     def _start_from(self, ctx: foo.ExecutionContext, field: str | None) -> None:
-        made_by = None if field is None else recorded_parameters(ctx.dataset, field)
-        values = dict(_DEFAULTS)
-        if made_by is not None and made_by["method"] == "promerge":
-            values |= {name: made_by[name] for name in _DEFAULTS if name in made_by}
+        made_by = _made_by(ctx.dataset, field)
+        values = {name: made_by.get(name, default) for name, default in _DEFAULTS.items()}
+        values["weights"] = values["weights"] or ""
         backbone, weights = values.pop("backbone"), values.pop("weights")
         ctx.panel.set_state(
             {
@@ -162,6 +167,9 @@ class Inspector(foo.Panel):
             steps.add_choice(name, label=step.label)
         panel.str("step", default="prompts", view=steps, on_change=self.redraw)
         step = inspector_steps.STEPS[ctx.panel.state.step or "prompts"]
+        field = ctx.panel.state.field
+        if field is not None and not _made_by(ctx.dataset, field):
+            notice(panel, "made_by", _NOT_OURS.format(field=field), "info")
         try:
             inspection = _inspect(ctx, sample)
             step.show(panel, inspection, ctx.panel.state, self)
@@ -203,11 +211,24 @@ class Inspector(foo.Panel):
         source = panel.grid("source", gap=2, componentsProps=item("100%"))
         view = suggestions_view(BACKBONES, label="Backbone", componentsProps=item("240px"))
         source.str("backbone", view=view, on_change=self.redraw)
-        source.str(
-            "weights",
-            view=types.TextFieldView(label="Weights file", componentsProps=item("240px")),
-            on_change=self.redraw,
-        )
+        chosen = ctx.panel.state.source or _DEFAULTS
+        entry = find_backbone(chosen["backbone"] or "")
+        if chosen["weights"] or (entry is not None and entry.needs_weights):
+            source.str(
+                "weights",
+                view=types.TextFieldView(
+                    label="Weights file",
+                    description="Empty: they are downloaded",
+                    componentsProps=item("240px"),
+                ),
+                on_change=self.redraw,
+            )
+
+
+def _made_by(dataset: fo.Dataset, field: str | None) -> dict[str, Any]:
+    """What made a field's masks, where ProMerge did; else nothing."""
+    made_by = None if field is None else recorded_parameters(dataset, field)
+    return made_by if made_by is not None and made_by["method"] == "promerge" else {}
 
 
 def _sample(ctx: foo.ExecutionContext) -> fo.Sample | None:
@@ -228,7 +249,8 @@ def _inspect(ctx: foo.ExecutionContext, sample: fo.Sample) -> Inspection:
     from fiftyone_promerge.inspection.inspect_image import Source, inspect_image
 
     chosen = ctx.panel.state.source or _DEFAULTS
-    backbone, weights = chosen["backbone"], chosen["weights"] or None
+    # A field that was emptied is None.
+    backbone, weights = chosen["backbone"] or "", chosen["weights"] or None
     return inspect_image(Source(sample.filepath, backbone, weights), _config(ctx))
 
 

@@ -15,6 +15,9 @@ from promerge_core.stages.pruning import RULES, Verdict
 
 from .canvas import BACKGROUND, CHOSEN, CONFIG, INSTANCES, LAYOUT, PROPOSAL, Canvas, Plot
 
+_BARS_HEIGHT = 420  # pixels; more bars than fit become narrower
+_LEAST_BAR = 13
+
 
 class Colour(NamedTuple):
     """A colour, its name for a person and its code for Plotly."""
@@ -264,7 +267,7 @@ def refine_iou_plot(inspection: Inspection) -> Plot:
         "data": [bars],
         "layout": {
             **LAYOUT,
-            "height": 60 + 28 * len(values),
+            "height": 60 + min(28 * len(values), max(_BARS_HEIGHT, _LEAST_BAR * len(values))),
             "margin": {"l": 84, "r": 12, "t": 8, "b": 40},
             "xaxis": {
                 "title": {"text": "IoU before and after", "font": {"size": 12}},

@@ -108,16 +108,25 @@ class Server:
         port: where it listens, on this machine alone.
         plugins: its folder of plugins.
         log: the file for what it prints.
+
+    Attributes:
+        environment: what it was started with, for other processes of the same FiftyOne.
     """
 
     def __init__(self, port: int, plugins: Path, log: Path) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.log = log
         command = [sys.executable, "-m", "fiftyone.server.main", "--port", str(port)]
+        self.environment = {
+            **os.environ,
+            "FIFTYONE_PLUGINS_DIR": str(plugins),
+            "FIFTYONE_ALLOW_LEGACY_ORCHESTRATORS": "true",  # as `promerge app` sets it
+            "OMP_NUM_THREADS": "1",
+        }
         with log.open("wb") as out:
             self._process = subprocess.Popen(
                 [*command, "--address", "127.0.0.1"],
-                env={**os.environ, "FIFTYONE_PLUGINS_DIR": str(plugins), "OMP_NUM_THREADS": "1"},
+                env=self.environment,
                 stdout=out,
                 stderr=out,
             )
@@ -173,11 +182,21 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
 
 
 @pytest.fixture
-def app(page: Page, server: Server, dataset: fo.Dataset) -> App:
+def app_at(page: Page, server: Server) -> Callable[[fo.Dataset], App]:
+    """Opens the App at a dataset."""
+
+    def open_app(dataset: fo.Dataset) -> App:
+        app = App(page, server)
+        app.open(dataset.name)
+        return app
+
+    return open_app
+
+
+@pytest.fixture
+def app(app_at: Callable[[fo.Dataset], App], dataset: fo.Dataset) -> App:
     """The App, showing the dataset of photos."""
-    app = App(page, server)
-    app.open(dataset.name)
-    return app
+    return app_at(dataset)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -207,9 +226,10 @@ class App:
         self.server = server
         self.prompt = self.cy("operators-prompt-modal")
 
-    def open(self, dataset_name: str) -> None:
-        """Shows a dataset; returns when its samples are there."""
-        self.page.goto(f"{self.server.url}/datasets/{dataset_name}")
+    def open(self, dataset_name: str, view: str | None = None) -> None:
+        """Shows a dataset or a saved view of it; returns when its samples are there."""
+        query = "" if view is None else f"?view={view}"
+        self.page.goto(f"{self.server.url}/datasets/{dataset_name}{query}")
         self.cy("looker").first.wait_for()
 
     def cy(self, name: str) -> Locator:

@@ -84,3 +84,23 @@ def test_a_training_needs_masks(app, photos):
     photos.set_values("empty", [fo.Detections()] * 4)
     message = app.wrong(app.form("train_detector", photos, {"label_field": "empty"}))["label_field"]
     assert "no image has a mask in 'empty'" in message
+
+
+def test_initial_weights_are_a_choice_that_follows_the_recipe_and_architecture(app, photos):
+    def choices(**params):
+        form = app.form("train_detector", photos, params)
+        return form["initial_weights"]["default"], [
+            choice["value"] for choice in form["initial_weights"]["view"]["choices"]
+        ]
+
+    assert choices() == ("pretrained", ["pretrained", "random", "file"])
+    assert choices(recipe="small") == ("random", ["random", "file"])
+    timm = {"detector": {"architecture": "timm:resnet18"}}
+    assert choices(recipe="small", **timm) == ("random", ["random", "pretrained", "file"])
+    assert choices(weights="/a/file.pth")[0] == "file"
+
+
+def test_options_that_exclude_each_other_are_said_while_typing(app, photos):
+    params = {"minutes": 5, "detector": {"iterations": 10}}
+    wrong = app.wrong(app.form("train_detector", photos, params))
+    assert "iterations and minutes exclude each other" in wrong["recipe"]

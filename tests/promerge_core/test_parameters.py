@@ -119,7 +119,7 @@ def test_the_range_is_said_in_words(name, words):
     ("name", "words"),
     [
         ("seed_stride", "Seed stride"),
-        ("refine_iou", "Refine IOU"),
+        ("refine_iou", "Refine IoU"),
         ("crf_iterations", "CRF iterations"),
         ("tau", "Tau"),
     ],

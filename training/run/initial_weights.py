@@ -15,6 +15,11 @@ DINO_URL = "https://dl.fbaipublicfiles.com/dino/dino_resnet50_pretrain/dino_resn
 _ON_DINO = ("mask_rcnn", "cascade_mask_rcnn")
 
 
+def has_pretrained(architecture: str) -> bool:
+    """Whether somebody publishes weights that a detector of an architecture can begin with."""
+    return architecture in _ON_DINO or architecture.startswith(TIMM_PREFIX)
+
+
 def find_weights(weights: str | Path | None, architecture: str, norm: str = "batch") -> str | None:
     """Path of the initial weights; those of the hub are downloaded once. None is random.
 
@@ -30,13 +35,12 @@ def find_weights(weights: str | Path | None, architecture: str, norm: str = "bat
     Raises:
         TrainingError: there is no such file, it cannot be downloaded, or the norm needs it.
     """
-    has_pretrained = architecture in _ON_DINO or architecture.startswith(TIMM_PREFIX)
-    if weights == "pretrained" and not has_pretrained:
+    if weights == "pretrained" and not has_pretrained(architecture):
         raise TrainingError(
             f"there are no pretrained weights for {architecture}; pass a file with --weights FILE "
             f"(weights=FILE in Python), or train from --weights random"
         )
-    if weights == "random" or (weights is None and not has_pretrained):
+    if weights == "random" or (weights is None and not has_pretrained(architecture)):
         if norm == "frozen":
             raise TrainingError(
                 "the recipe's norm is frozen, which random weights have not been trained with; "

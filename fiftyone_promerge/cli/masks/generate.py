@@ -39,6 +39,13 @@ _ENGINE_FLAGS = {
 
 
 @click.command()
+@click.option_panel(FILES)
+@click.option_panel("Model")
+@click.option_panel("ProMerge")
+@click.option_panel("MaskCut")
+@click.option_panel("CRF")
+@click.option_panel("Machine")
+@click.option_panel("Ray")
 @click.argument("source")
 @click.option(
     "--output",

@@ -46,3 +46,13 @@ def test_images_that_were_not_done_are_said_to_be_missed(labelled):
     assert missed_warning(dataset, "found") == (
         "found was made for 2 of 6 images; the objects of the other 4 count as missed"
     )
+
+
+def test_a_field_of_the_usual_name_is_no_prediction_even_if_it_was_made_here(dataset):
+    import fiftyone_promerge as fop
+    from fiftyone_promerge.evaluation.choice import ground_truth_field, predicted_field
+
+    for field in ("promerge", "ground_truth"):
+        dataset.limit(1).apply_model(fop.load_model("embedded", image_size=64), field)
+    assert predicted_field(dataset) == "promerge"
+    assert ground_truth_field(dataset, ["promerge"]) == "ground_truth"

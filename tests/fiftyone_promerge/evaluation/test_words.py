@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fiftyone_promerge.evaluation.words import MEANINGS, percent
+from fiftyone_promerge.evaluation.words import MEANINGS, panel_label, percent
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,8 @@ def test_every_number_has_its_meaning(database):
     from fiftyone_promerge.evaluation.run import METRICS
 
     assert list(MEANINGS) == METRICS
+
+
+def test_the_panels_label_says_what_a_number_means_and_where_there_is_none():
+    assert panel_label("APl", 0.5) == "APl: average precision, large objects, over 96 x 96 pixels"
+    assert panel_label("APl", -1.0).endswith("(not defined: there are none)")

@@ -30,6 +30,22 @@ def test_bad_value_of_the_browser_is_one_sentence(shown, dataset, name, value, s
     assert "data:image/jpeg" not in panel
 
 
+def test_an_emptied_backbone_is_one_sentence(shown, dataset):
+    assert "unknown backbone ''" in shown(dataset.first().id, **{"source.backbone": None})
+
+
+def test_a_field_that_was_not_made_here_is_said_to_be(shown, dataset):
+    panel = shown(dataset.first().id)
+    assert "ProMerge did not make labels" in panel
+    assert "Weights file" not in panel
+
+
+def test_another_field_brings_its_own_weights_or_none(shown, dataset):
+    panel = shown(dataset.first().id, source={"backbone": "dino_vits16", "weights": "/no/such.pth"})
+    assert "/no/such.pth" in panel
+    assert "Weights file" in panel
+
+
 def test_image_that_is_gone_is_one_sentence(shown, dataset):
     sample = dataset.first()
     Path(sample.filepath).unlink()
@@ -42,7 +58,7 @@ def test_patch_is_explained_by_its_whole_image(shown, dataset):
 
 
 def test_sample_that_was_deleted_shows_the_dataset(shown, dataset):
-    assert "1 masks on 1 images" in shown("0" * 24)
+    assert "1 mask on 1 image" in shown("0" * 24)
 
 
 def test_parameters_are_those_that_made_the_field(shown, dataset):
