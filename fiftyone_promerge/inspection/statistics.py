@@ -10,7 +10,7 @@ from fiftyone import CountValues, HistogramValues, ViewField
 
 from fiftyone_promerge.benchmarks.registry import published_ap
 from fiftyone_promerge.evaluation.comparison import Row, comparison
-from fiftyone_promerge.evaluation.run import METRICS
+from fiftyone_promerge.evaluation.words import METRICS
 from fiftyone_promerge.fiftyone_internals import root_dataset
 from fiftyone_promerge.training import (
     is_running,
