@@ -38,11 +38,11 @@ _DETECTOR = ("engine", "architecture", "rounds", "patience", "batch_size")
 
 
 class TrainDetector(RunOperator):
-    """Trains a class-agnostic detector on masks that no human drew."""
+    """Trains a detector on masks that no human drew, of one class or of those they are named."""
 
     name = "train_detector"
     label = "Train a detector (ProMerge+)"
-    description = "Train a class-agnostic Mask R-CNN on the masks of a field: ProMerge+ or CutLER"
+    description = "Train a Mask R-CNN on the masks of a field: ProMerge+, CutLER, or your classes"
     icon = "model_training"
     delegated = True
 
@@ -52,6 +52,7 @@ class TrainDetector(RunOperator):
         field = _ask_data(form, ctx)
         titles = {name: recipe.title for name, recipe in RECIPES.items()}
         form.parameters(TrainingOptions, ["recipe"], labels=titles)
+        form.parameters(TrainingOptions, ["classes"])
         _ask_weights(form)
         with form.section("detector", "Detector and schedule"):
             form.parameters(TrainingOptions, _DETECTOR, labels=ARCHITECTURES)
@@ -140,7 +141,7 @@ def _ask_weights(form: Form) -> None:
         form.text(
             "weights",
             label="Weights file",
-            description="A ResNet-50 on the machine that runs FiftyOne",
+            description="A backbone or a detector on the machine that runs FiftyOne",
             is_path=True,
             required=True,
         )

@@ -97,21 +97,13 @@ def evaluate(
     }
     published = {} if classes else published_ap(benchmark, [iou_type])
     rows = comparison({field: one.metrics() for field, one in results.items()}, published)
-    if classes:
-        for row in rows:
-            row["classes"] = class_metrics(results[row["name"]])
     console.print(_table(rows, f"{dataset}, {iou_type}, percent"))
     if classes:
+        rows = [row | {"classes": class_metrics(results[row["name"]])} for row in rows]
         console.print(_class_table(rows))
     if json_path:
-        content = {
-            "dataset": dataset,
-            "benchmark": benchmark,
-            "iou_type": iou_type,
-            "classes": classes,
-            "images": len(samples),
-            "rows": rows,
-        }
+        content = {"dataset": dataset, "benchmark": benchmark, "iou_type": iou_type}
+        content |= {"classes": classes, "images": len(samples), "rows": rows}
         json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if picture:
         draw(rows, f"{dataset} ({iou_type}, {len(samples)} images)", picture)

@@ -58,6 +58,8 @@ def read_annotations(
     if with_masks:
         names += ["mask", "mask_path"]
     if classes is not None:
+        if not classes.isidentifier():
+            raise CocoError(f"{classes!r} is no name of an attribute that could hold a class")
         names += [classes, "tags"]
     paths = [f"{field}.detections.{name}" for name in names]
     filepaths, widths, heights, *columns = samples.values(

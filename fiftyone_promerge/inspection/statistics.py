@@ -153,6 +153,7 @@ def evaluation_rows(samples: foc.SampleCollection) -> list[Row]:
         metrics = dataset.load_evaluation_results(key).metrics()
         if metrics.keys() >= set(METRICS):
             runs[key] = metrics
-            masks = getattr(dataset.get_evaluation_info(key).config, "use_masks", False)
-            kinds.add("segm" if masks else "bbox")
+            config = dataset.get_evaluation_info(key).config
+            if not config.classwise:  # what is published is of one class
+                kinds.add("segm" if getattr(config, "use_masks", False) else "bbox")
     return comparison(runs, published_ap(dataset.info.get("benchmark"), kinds))

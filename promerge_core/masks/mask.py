@@ -10,6 +10,9 @@ from pycocotools import mask as coco_mask
 
 from .rle import decode_rle, encode_rle
 
+LABEL = "object"
+"""The class of a mask where none is told from another."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Mask:
@@ -22,6 +25,7 @@ class Mask:
         score: confidence in (0, 1].
         facts: what the stages know about the mask, for a person to look at: `votes` (proposals
             merged into it), `background_similarity` (cosine), `refine_iou`.
+        label: name of its class.
     """
 
     segmentation: dict[str, Any]
@@ -29,6 +33,7 @@ class Mask:
     area: int
     score: float
     facts: dict[str, float] = dataclasses.field(default_factory=dict)
+    label: str = LABEL
 
     def to_array(self) -> np.ndarray:
         """The mask as a bool array [height, width]."""
@@ -41,7 +46,10 @@ class Mask:
 
 
 def masks_from_arrays(
-    masks: np.ndarray, scores: list[float], facts: list[dict[str, float]]
+    masks: np.ndarray,
+    scores: list[float],
+    facts: list[dict[str, float]],
+    labels: list[str] | None = None,
 ) -> list[Mask]:
     """Builds `Mask` objects; empty masks are left out.
 
@@ -49,6 +57,7 @@ def masks_from_arrays(
         masks: bool or uint8 array [M, height, width].
         scores: M confidences in (0, 1].
         facts: see `Mask.facts`, M dicts.
+        labels: M names of classes; None: all are `object`.
 
     Returns:
         at most M masks, in the order given.
@@ -61,7 +70,10 @@ def masks_from_arrays(
             int(coco_mask.area(rle)),
             score,
             fact,
+            label,
         )
-        for rle, score, fact in zip(rles, scores, facts, strict=True)
+        for rle, score, fact, label in zip(
+            rles, scores, facts, labels or [LABEL] * len(rles), strict=True
+        )
         if coco_mask.area(rle) > 0
     ]

@@ -378,6 +378,8 @@ def test_a_label_without_a_class_is_named(make_dataset):
     dataset.add_sample(square_sample(truth=[square(5, 5, 20)], found=[found]))
     with pytest.raises(ValueError, match=r"label of 'truth' at .* has no class: its kind"):
         fop.evaluate(dataset, "found", gt_field="truth", classes="kind")
+    with pytest.raises(ValueError, match="'' is no name of an attribute"):
+        fop.evaluate(dataset, "found", gt_field="truth", classes="")
     assert fop.evaluate(dataset, "found", "truth", classes="label").mAP(["a"]) == pytest.approx(1)
 
 

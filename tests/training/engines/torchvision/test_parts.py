@@ -78,6 +78,7 @@ def test_large_photos_are_pasted_in_parts_with_the_same_result(model, monkeypatc
     def paste(pixels):
         monkeypatch.setattr(f"{module}._MAX_PASTED_PIXELS", pixels)
         result = [{"boxes": boxes, "scores": torch.linspace(1, 0.5, 6), "masks": masks}]
+        result[0]["labels"] = torch.ones(6, dtype=torch.int64)
         return model.transform.postprocess(result, [(48, 48)], [(96, 72)])[0]["masks"]
 
     whole, parts = paste(2**26), paste(1)
