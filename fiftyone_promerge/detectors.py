@@ -107,7 +107,7 @@ def train_detector(
         raise FieldError("there are no samples to train on")
     check_detections_field(samples, label_field)
     if gt_field is not None:
-        _check_truth(samples, gt_field)
+        _check_truth(samples, gt_field, options["classes"])
     compute_sizes(samples)
     dataset = root_dataset(samples)
     _check_round_fields(dataset, label_field, options, output_dir)
@@ -186,11 +186,18 @@ def view_records(
             yield Record(key, path, height, width, masks, crowds, boxes)
 
 
-def _check_truth(samples: foc.SampleCollection, gt_field: str) -> None:
-    """Raises an error where there is nothing to measure against."""
+def _check_truth(samples: foc.SampleCollection, gt_field: str, classes: str | None) -> None:
+    """Raises an error where there is nothing to measure against, before hours of training."""
     check_detections_field(samples, gt_field)
     if not samples.exists(gt_field).limit(1).values("id"):
         raise FieldError(f"no image has ground truth in {gt_field!r}; choose another field")
+    if classes is not None and None in samples.values(
+        f"{gt_field}.detections.{classes}", unwind=True
+    ):
+        raise FieldError(
+            f"a label of the ground truth {gt_field!r} has no {classes!r}, the attribute of its "
+            f"class"
+        )
 
 
 def _score(label: dict[str, Any]) -> float:

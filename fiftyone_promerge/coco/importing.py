@@ -174,6 +174,8 @@ def import_coco(
     counts = {"labels": 0, "unknown_images": 0}
     try:
         with LabelWriter(dataset, field) as writer:
+            if set(categories.values()) - {LABEL}:
+                dataset.add_sample_field(f"{field}.detections.category", fo.StringField)
             for what, annotation in named_annotations(file.annotations(), file.path):
                 target = targets.get(annotation["image_id"])
                 counts["labels" if target else "unknown_images"] += 1

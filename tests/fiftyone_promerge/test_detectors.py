@@ -94,6 +94,12 @@ def test_records_of_classes_have_names_and_boxes_and_leave_out_what_is_no_object
         list(view_records(dataset, "boxes", "kind"))
 
 
+def test_ground_truth_without_classes_is_refused_before_the_training(dataset, train, tmp_path):
+    with pytest.raises(ValueError, match="ground truth 'boxes' has no 'kind', the attribute of"):
+        train(dataset, output_dir=tmp_path / "run", classes="kind", gt_field="boxes")
+    assert not (tmp_path / "run").exists()
+
+
 def test_train_predict_and_the_labels_of_a_round(dataset, train, tmp_path):
     import fiftyone_promerge as fop
     from fiftyone_promerge.inspection.statistics import training_curves

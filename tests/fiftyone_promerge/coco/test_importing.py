@@ -123,6 +123,7 @@ def test_a_labels_own_class_is_its_category(image_7, results_file):
     annotations = [result(id=i + 1, category_id=i) for i in (1, 2, 3)]
     content = {"images": [image], "annotations": annotations, "categories": categories}
     import_coco(image_7, "masks", results_file(content))
+    assert image_7.has_field("masks.detections.category")
     [labels] = image_7.values("masks.detections")
     assert [label.label for label in labels] == ["object"] * 3
     assert [label.get_attribute_value("category", None) for label in labels] == ["cat", None, None]
