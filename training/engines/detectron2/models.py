@@ -147,7 +147,11 @@ class _PassesTargets(ROIHeads):
 
     def _forward_mask(self, features: dict[str, torch.Tensor], instances: list[Instances]) -> Any:
         if self.training:
-            instances = [image[image.gt_has_mask] for image in instances]
+            instances = [
+                # Of an image without targets, proposals have no such field.
+                image[image.gt_has_mask] if image.has("gt_has_mask") else image
+                for image in instances
+            ]
         return super()._forward_mask(features, instances)
 
 

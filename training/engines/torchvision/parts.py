@@ -137,9 +137,10 @@ class Heads(RoIHeads):
         labels: list[torch.Tensor],
         targets: list[dict[str, torch.Tensor]],
     ) -> torch.Tensor:
+        positive = [(image > _BACKGROUND).nonzero()[:, 0] for image in labels]
         positive = [
-            ((image > _BACKGROUND) & target["has_mask"][match]).nonzero()[:, 0]
-            for image, match, target in zip(labels, matched, targets, strict=True)
+            image[target["has_mask"][match[image]]]
+            for image, match, target in zip(positive, matched, targets, strict=True)
         ]
         boxes = [image[chosen] for image, chosen in zip(proposals, positive, strict=True)]
         matches = [image[chosen] for image, chosen in zip(matched, positive, strict=True)]

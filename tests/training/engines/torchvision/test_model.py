@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torchvision.ops import box_iou
 
@@ -47,7 +49,8 @@ def test_a_proposal_on_what_has_no_class_is_neither_right_nor_wrong(tiny_recipe)
 
 
 def test_a_box_alone_has_no_mask_loss(tiny_recipe):
-    model = MaskRCNN(tiny_recipe, tiny_recipe.rounds[0], labelling=Labelling(("a", "b"))).train()
+    recipe = dataclasses.replace(tiny_recipe, proposals_per_image=64)
+    model = MaskRCNN(recipe, recipe.rounds[0], labelling=Labelling(("a", "b"))).train()
     assert train_on(model, [1, 2], [False, False])["loss_mask"].item() == 0
     assert train_on(model, [1, 2], [True, False])["loss_mask"].item() > 0
 

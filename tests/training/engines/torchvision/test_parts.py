@@ -32,9 +32,9 @@ def outputs():
     return logits, torch.zeros(6, 8), proposals, labels, targets
 
 
-def heads(droploss_iou):
+def heads(droploss_iou, classes=2):
     schedule = dataclasses.replace(SMOKE.rounds[0], droploss_iou=droploss_iou)
-    return _heads(ARCHITECTURES["mask_rcnn"], SMOKE, schedule, SeededSampler(4, 0.25, 0))
+    return _heads(ARCHITECTURES["mask_rcnn"], SMOKE, schedule, SeededSampler(4, 0.25, 0), classes)
 
 
 def test_the_heads_loss_is_the_mean_over_all_proposals_with_dropped_ones_0(outputs):
@@ -58,6 +58,21 @@ def test_the_predicted_box_counts_and_not_the_proposal(outputs):
     moved[1, 4:6] = -30.0  # x and y of the object's box, in tenths of its size: onto the target
     before = heads(0.01)._class_loss(logits, deltas, proposals, labels, targets)
     after = heads(0.01)._class_loss(logits, moved, proposals, labels, targets)
+    expected = F.cross_entropy(logits[1:2], torch.tensor([0])) / 6
+    torch.testing.assert_close(after - before, expected)
+
+
+def test_of_several_classes_the_box_of_the_likeliest_counts(outputs):
+    _, _, proposals, labels, targets = outputs
+    logits = torch.zeros(6, 4)
+    logits[:, 2] = 1
+    deltas = torch.zeros(6, 16)
+    before = heads(0.01, 4)._class_loss(logits, deltas, proposals, labels, targets)
+    deltas[1, 4:6] = -30.0  # of the first class: nothing changes
+    same = heads(0.01, 4)._class_loss(logits, deltas, proposals, labels, targets)
+    assert torch.equal(same, before)
+    deltas[1, 8:10] = -30.0  # of the second one: onto the target
+    after = heads(0.01, 4)._class_loss(logits, deltas, proposals, labels, targets)
     expected = F.cross_entropy(logits[1:2], torch.tensor([0])) / 6
     torch.testing.assert_close(after - before, expected)
 
