@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from fiftyone_promerge.training import (
     TrainingOptions,
     TrainingStoppedError,
     World,
+    box_mask,
     find_recipe,
     label_records,
     mask_from_rle,
@@ -36,6 +38,7 @@ from promerge_core.parameters import takes
 from .evaluation.truth import read_truth
 from .fields import FieldError, check_detections_field, check_label_field, count_samples
 from .fiftyone_internals import ApplyModelCall, root_dataset
+from .grouping.names import NO_OBJECT
 from .labels import masks_to_detections
 from .provenance import package_version, record_run, recorded_run, run_key
 
@@ -50,7 +53,7 @@ def train_detector(
     progress: Progress | None = None,
     **options: Any,
 ) -> Path:
-    """Trains a class-agnostic detector on the masks of a dataset or view.
+    """Trains a detector on the masks of a dataset or view: of one class, or with `classes` of many.
 
     A run that was stopped or killed continues when it is called again with the same folder; the
     images and masks are those it was begun with. Under torchrun, for several machines, every
@@ -60,8 +63,10 @@ def train_detector(
     also be a `training.Recipe`: one of `training.RECIPES` with other numbers, say.
 
     Args:
-        samples: images, some of them with masks. Under torchrun only the process of rank 0 reads
-            them, and others can pass None, so that they need no database.
+        samples: images, some of them with masks. With `classes` a label can also have a box
+            alone, and one that is still called `object` teaches where objects are, not what they
+            are. Under torchrun only the process of rank 0 reads them, and others can pass None, so
+            that they need no database.
         label_field: the field of `fo.Detections` to train on; `iscrowd` labels are ignored.
         output_dir: a folder of the run's own; in the end `results.json` in it has AP, AP50 and
             AR100 of the labels and the detector of each round on the validation images.
@@ -78,7 +83,8 @@ def train_detector(
     Raises:
         FieldError: no image has a mask, a label has none, no image has ground truth, or the field
             for a round's labels holds others already.
-        CocoError: a field is not one of detections, or an image's size is unknown.
+        CocoError: a field is not one of detections, an image's size is unknown, or a label has no
+            class.
         PromergeError: the settings cannot be used, or nothing can be written; see the message.
 
     Examples:
@@ -101,7 +107,7 @@ def train_detector(
         raise FieldError("there are no samples to train on")
     check_detections_field(samples, label_field)
     if gt_field is not None:
-        _check_truth(samples, gt_field)
+        _check_truth(samples, gt_field, options["classes"])
     compute_sizes(samples)
     dataset = root_dataset(samples)
     _check_round_fields(dataset, label_field, options, output_dir)
@@ -111,7 +117,8 @@ def train_detector(
     _record(dataset, key, source, options, output_dir, checkpoint=None)
     is_refused = False
     try:
-        checkpoint = run(view_records(samples, label_field), source=source)
+        records = view_records(samples, label_field, options["classes"])
+        checkpoint = run(records, source=source)
     except PromergeError as error:
         is_refused = not isinstance(error, TrainingStoppedError)
         raise
@@ -124,52 +131,73 @@ def train_detector(
             _write_rounds(dataset, label_field, output_dir)
     _record(dataset, key, source, options, output_dir, checkpoint)
     keys = [image.key for image in validation_images(output_dir).values()]
-    write_results(output_dir, gt_field and read_truth(dataset, gt_field, keys))
+    truth = gt_field and read_truth(dataset, gt_field, keys, options["classes"])
+    write_results(output_dir, truth)
     return checkpoint
 
 
-def view_records(samples: foc.SampleCollection, label_field: str) -> Iterator[Record]:
+def view_records(
+    samples: foc.SampleCollection, label_field: str, classes: str | None = None
+) -> Iterator[Record]:
     """The training records of a view's masks, read in batches.
 
     Args:
         samples: images with metadata.
         label_field: a field of `fo.Detections`.
+        classes: the attribute with the name of a label's class; None: all are of one class. With
+            classes, a label can have a box alone, and one that is tagged `not_object` is left out.
 
     Returns:
         one record per image, in the samples' order; one without labels has no masks.
 
     Raises:
         FieldError: a label has no mask.
-        CocoError: an image's size is unknown.
+        CocoError: an image's size is unknown, or a label has no class.
     """
     for batch in batches(samples):
         columns = batch.values(["id", "filepath", "metadata.height", "metadata.width"])
-        annotations = read_annotations(batch, label_field, with_masks=True)
+        annotations = read_annotations(batch, label_field, with_masks=True, classes=classes)
         for key, path, height, width, labels in zip(*columns, annotations, strict=True):
             if not labels:
                 yield Record(key, path, height or 0, width or 0, ())
                 continue
-            if any("segmentation" not in label for label in labels):
+            if classes is None and any("segmentation" not in label for label in labels):
                 raise FieldError(
                     f"a label of {label_field!r} at {path} has no mask: a detector is trained on "
                     f"masks; choose another field"
                 )
+            if classes is not None:
+                labels = [label for label in labels if NO_OBJECT not in label["tags"]]
             crowds, masks = (
                 tuple(
-                    mask_from_rle(label["segmentation"], _score(label))
+                    dataclasses.replace(
+                        mask_from_rle(label["segmentation"], _score(label)), label=label["class"]
+                    )
                     for label in labels
-                    if label["iscrowd"] == is_crowd
+                    if label["iscrowd"] == is_crowd and "segmentation" in label
                 )
                 for is_crowd in (1, 0)
             )
-            yield Record(key, path, height, width, masks, crowds)
+            boxes = tuple(
+                box_mask(label["bbox"], height, width, label["class"], _score(label))
+                for label in labels
+                if not label["iscrowd"] and "segmentation" not in label
+            )
+            yield Record(key, path, height, width, masks, crowds, boxes)
 
 
-def _check_truth(samples: foc.SampleCollection, gt_field: str) -> None:
-    """Raises an error where there is nothing to measure against."""
+def _check_truth(samples: foc.SampleCollection, gt_field: str, classes: str | None) -> None:
+    """Raises an error where there is nothing to measure against, before hours of training."""
     check_detections_field(samples, gt_field)
     if not samples.exists(gt_field).limit(1).values("id"):
         raise FieldError(f"no image has ground truth in {gt_field!r}; choose another field")
+    if classes is not None and None in samples.values(
+        f"{gt_field}.detections.{classes}", unwind=True
+    ):
+        raise FieldError(
+            f"a label of the ground truth {gt_field!r} has no {classes!r}, the attribute of its "
+            f"class"
+        )
 
 
 def _score(label: dict[str, Any]) -> float:
@@ -217,7 +245,7 @@ def _write_rounds(dataset: fo.Dataset, label_field: str, output_dir: str | Path)
         labels = {}
         for record in records:
             if record.key not in done:
-                labels[record.key] = masks_to_detections(list(record.masks))
+                labels[record.key] = masks_to_detections(list(record.instances))
             if len(labels) == 1000:
                 dataset.set_values(field, labels, key_field="id")
                 labels = {}

@@ -9,6 +9,7 @@ import fiftyone as fo
 import numpy as np
 from PIL import Image
 
+import promerge_core.masks.mask as mask_module
 from promerge_core import Mask, PromergeError
 
 from .fiftyone_internals import detections_document
@@ -16,31 +17,30 @@ from .fiftyone_internals import detections_document
 if TYPE_CHECKING:
     from promerge_core import ImageMasks
 
-LABEL = "object"
-"""The class of every mask, since none is told from another: the project's public name."""
+LABEL = mask_module.LABEL
+"""The class of every mask that is told from no other: the project's public name."""
 
 EMBEDDING = "embedding"
 """The attribute of a detection that holds its mask's vector."""
 
 
-def mask_to_detection(mask: Mask, label: str = LABEL) -> fo.Detection:
+def mask_to_detection(mask: Mask) -> fo.Detection:
     """Turns a mask into a detection: relative box, the mask inside it, score and facts.
 
     Args:
         mask: a mask of at least one pixel.
-        label: the class label.
 
     Returns:
         the detection, whose `mask` is bool [box height, box width].
     """
-    return fo.Detection(**_values(mask, label))
+    return fo.Detection(**_values(mask))
 
 
-def _values(mask: Mask, label: str = LABEL) -> dict[str, Any]:
+def _values(mask: Mask) -> dict[str, Any]:
     """The attributes of a mask's detection."""
     height, width = mask.segmentation["size"]
     return {
-        "label": label,
+        "label": mask.label,
         "bounding_box": relative_box(mask.bbox, width, height),
         "mask": mask.crop(),
         "confidence": mask.score,

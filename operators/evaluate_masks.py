@@ -12,9 +12,9 @@ from fiftyone.operators import types
 from fiftyone_promerge.app.progress import Progress, duration
 from fiftyone_promerge.benchmarks.registry import published_ap
 from fiftyone_promerge.evaluation.choice import ground_truth_field, predicted_field, unlabelled
-from fiftyone_promerge.evaluation.comparison import comparison
-from fiftyone_promerge.evaluation.run import METRICS, check_fields, evaluate
-from fiftyone_promerge.evaluation.words import MEANINGS, percent
+from fiftyone_promerge.evaluation.comparison import class_metrics, comparison
+from fiftyone_promerge.evaluation.run import check_fields, evaluate
+from fiftyone_promerge.evaluation.words import MEANINGS, METRICS, percent
 from fiftyone_promerge.fields import check_eval_key, count_samples, detections_fields
 from fiftyone_promerge.operators.framework.forms import Form
 from fiftyone_promerge.operators.framework.outputs import table
@@ -31,7 +31,7 @@ class EvaluateMasks(RunOperator):
 
     name = "evaluate_masks"
     label = "Evaluate masks (COCO AP and AR)"
-    description = "Class-agnostic AP and AR, equal to pycocotools, as an evaluation run"
+    description = "AP and AR, equal to pycocotools, as an evaluation run"
     icon = "insights"
 
     def form(self, ctx: foo.ExecutionContext) -> Form:
@@ -61,9 +61,16 @@ class EvaluateMasks(RunOperator):
             form.check("gt_field", lambda: check_fields(samples, pred_field, gt_field))
         iou_types = {"segm": "Masks", "bbox": "Boxes"}
         iou_type = form.choice("iou_type", iou_types, "segm", label="Compare")
+        classes = form.text(
+            "classes",
+            suggestions=["label", "category"],
+            label="Classes",
+            description="The attribute of the ground truth that names a label's class, label or "
+            "such as category; of the predictions it is label. Empty: all labels count as one",
+        )
         eval_key = form.text(
             "eval_key",
-            f"eval_{pred_field}_{iou_type}",
+            f"eval_{pred_field}_{iou_type}" + ("_classes" if classes else ""),
             label="Evaluation key",
             description="The name of the evaluation run; a run of the same fields is replaced",
         )
@@ -95,8 +102,10 @@ class EvaluateMasks(RunOperator):
             values["eval_key"],
             values["iou_type"],
             progress=bar_progress(report, Progress("Comparing", judged)),
+            classes=values.get("classes"),
         )
         rows = _rows(ctx, values, results.metrics())
+        by_class = class_metrics(results) if values.get("classes") else {}
         return {
             "eval_key": values["eval_key"],
             "gt_field": values["gt_field"],
@@ -111,6 +120,10 @@ class EvaluateMasks(RunOperator):
                 {"metric": metric, "meaning": MEANINGS[metric]}
                 | {row["name"]: percent(row[metric]) for row in rows if metric in row}
                 for metric in METRICS
+            ],
+            "classes": [
+                {"class": name, **{key: percent(value) for key, value in numbers.items()}}
+                for name, numbers in by_class.items()
             ],
             "seconds": round(time.perf_counter() - start, 1),
         }
@@ -132,6 +145,8 @@ class EvaluateMasks(RunOperator):
             name="summary",
         )
         table(outputs, "metrics", result["columns"])
+        if result["classes"]:
+            table(outputs, "classes", {name: name for name in result["classes"][0]})
 
 
 def _ask_images(form: Form, samples: Any, field: str) -> None:
@@ -155,5 +170,5 @@ def _rows(
     ctx: foo.ExecutionContext, values: dict[str, Any], metrics: dict[str, float]
 ) -> list[dict[str, Any]]:
     benchmark = ctx.dataset.info.get("benchmark")
-    published = published_ap(benchmark, [values["iou_type"]])
+    published = {} if values.get("classes") else published_ap(benchmark, [values["iou_type"]])
     return comparison({values["pred_field"]: metrics}, published)

@@ -35,15 +35,15 @@ _SAID = {
     "the engine's first"
 }
 
-_ON_TOP = ("recipe", "minutes", "weights")
+_ON_TOP = ("recipe", "minutes", "classes", "weights")
 
 
 class TrainDetector(RunOperator):
-    """Trains a class-agnostic detector on masks that no human drew."""
+    """Trains a detector on masks that no human drew, of one class or of those they are named."""
 
     name = "train_detector"
     label = "Train a detector (ProMerge+)"
-    description = "Train a class-agnostic Mask R-CNN on the masks of a field: ProMerge+ or CutLER"
+    description = "Train a Mask R-CNN on the masks of a field: ProMerge+, CutLER, or your classes"
     icon = "model_training"
     delegated = True
 
@@ -53,6 +53,7 @@ class TrainDetector(RunOperator):
         field = _ask_data(form, ctx)
         titles = {name: recipe.title for name, recipe in RECIPES.items()}
         form.parameters(TrainingOptions, ["recipe", "minutes"], labels=titles)
+        form.parameters(TrainingOptions, ["classes"])
         _ask_weights(form)
         machine = names(TrainingOptions, "Machine")
         with form.section("detector", "Detector and schedule"):
@@ -161,7 +162,7 @@ def _ask_weights(form: Form) -> None:
         form.text(
             "weights",
             label="Weights file",
-            description="A ResNet-50 on the machine that runs FiftyOne",
+            description="A backbone or a detector on the machine that runs FiftyOne",
             is_path=True,
             required=True,
         )

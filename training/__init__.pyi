@@ -1,4 +1,5 @@
 from .checkpoints.checkpoint import read_checkpoint as read_checkpoint
+from .data.boxes import box_mask as box_mask
 from .data.records import Record as Record
 from .data.records import mask_from_rle as mask_from_rle
 from .engines.base import Detector as Detector

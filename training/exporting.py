@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from pathlib import Path
@@ -29,7 +30,8 @@ def export_detector(checkpoint: str | Path, path: str | Path, *, overwrite: bool
     The file's input `image` is uint8 [height, width, 3], RGB, of any size; it is resized inside.
     Its outputs are `boxes`, float32 [N, 4], xyxy in pixels of the image, `scores`, float32 [N] in
     [0, 1], best first, and `masks`, float32 [N, 28, 28], the probability of each cell of the box;
-    N is at most 100.
+    N is at most 100. A detector of several classes also gives `labels`, int64 [N]: places in the
+    list of names, JSON, that stands under `classes` in the file's metadata.
 
     Args:
         checkpoint: what `train_detector` wrote, `detector.pt`.
@@ -50,7 +52,7 @@ def export_detector(checkpoint: str | Path, path: str | Path, *, overwrite: bool
         'detector.onnx'
     """
     try:
-        import onnx  # noqa: F401 - what torch writes the file with
+        import onnx  # what torch writes the file with
     except ImportError as error:
         raise MissingExtraError(
             "the export needs another package: pip install 'fiftyone-promerge[onnx]'"
@@ -66,7 +68,12 @@ def export_detector(checkpoint: str | Path, path: str | Path, *, overwrite: bool
     detector: Any = find_engine(stored.engine).load(stored, torch.device("cpu"))
     draft = output.with_name(output.name + ".draft")
     try:
-        _write(_Exported(detector.model).eval(), draft)
+        classes = stored.labelling.classes
+        _write(_Exported(detector.model, classes is not None).eval(), draft)
+        if classes is not None:
+            model = onnx.load(draft)
+            onnx.helper.set_model_props(model, {"classes": json.dumps(classes)})
+            onnx.save(model, draft)
         os.replace(draft, output)  # noqa: PTH105
     finally:
         draft.unlink(missing_ok=True)
@@ -82,7 +89,8 @@ def _check_output(path: Path, overwrite: bool) -> None:
         raise PromergeError(f"{path} exists already; choose another file, or overwrite it")
 
 
-def _write(model: nn.Module, path: Path) -> None:
+def _write(model: _Exported, path: Path) -> None:
+    outputs = ["boxes", "scores", "masks"] + ["labels"] * model.with_labels
     with warnings.catch_warnings():
         # It warns of what is constant in the graph: the image's size is not.
         warnings.simplefilter("ignore")
@@ -95,10 +103,10 @@ def _write(model: nn.Module, path: Path) -> None:
             dynamo=False,
             opset_version=OPSET,
             input_names=["image"],
-            output_names=["boxes", "scores", "masks"],
+            output_names=outputs,
             dynamic_axes={
                 "image": {0: "height", 1: "width"},
-                **{name: {0: "found"} for name in ("boxes", "scores", "masks")},
+                **{name: {0: "found"} for name in outputs},
             },
         )
 
@@ -106,11 +114,12 @@ def _write(model: nn.Module, path: Path) -> None:
 class _Exported(nn.Module):
     """A detector that gives tensors: what of it can be a graph."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, with_labels: bool) -> None:
         super().__init__()
         self.model = model
+        self.with_labels = with_labels
 
-    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """See `export_detector`."""
         model = self.model
         resized = self._resized(model.transform.normalize(image.movedim(2, 0) / 255))
@@ -120,7 +129,8 @@ class _Exported(nn.Module):
         proposals, _ = model.rpn(images, features, None)
         found = model.roi_heads(features, proposals, images.image_sizes, None)[0][0]
         boxes = resize_boxes(found["boxes"], shape, (image.shape[0], image.shape[1]))
-        return boxes, found["scores"], found["masks"][:, 0]
+        labels = (found["labels"] - 1,) if self.with_labels else ()
+        return boxes, found["scores"], found["masks"][:, 0], *labels
 
     def _resized(self, image: torch.Tensor) -> torch.Tensor:
         """As torchvision does without ONNX: with it, some sizes would be a pixel off."""

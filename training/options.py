@@ -39,6 +39,14 @@ class TrainingOptions(Config):
         suggestions=ARCHITECTURES,
         is_main=True,
     )
+    classes: str | None = parameter(
+        None,
+        "The attribute of the labels with the name of their class, such as label; by default all "
+        "labels are of one class",
+        type=str,
+        suggestions=("label", "category"),
+        is_main=True,
+    )
     weights: str | None = parameter(
         None,
         "A file with a backbone or a whole detector (ours, CutLER's, torchvision's), random, or "

@@ -120,8 +120,10 @@ def _label(
         for position, pixels in batch:
             record = old[position]
             predictions = [] if pixels is None else next(found)
-            masks = tuple(combine(predictions, record.masks, rule))
-            yield dataclasses.replace(record, masks=masks)
+            masks = combine(predictions, record.instances, rule)
+            boxes = tuple(mask for mask in masks if mask in record.boxes)
+            others = tuple(mask for mask in masks if mask not in record.boxes)
+            yield dataclasses.replace(record, masks=others, boxes=boxes)
 
 
 def wait_for(paths: Sequence[Path]) -> None:

@@ -46,6 +46,12 @@ _SHAPES = {"segm": "masks", "bbox": "boxes"}
     show_default=True,
     help="Compare masks or boxes.",
 )
+@click.option(
+    "--classes",
+    metavar="ATTRIBUTE",
+    help="Class by class: the ground truth's attribute with a label's class, such as label or "
+    "category; of FIELD it is label.  [default: all labels count as one class]",
+)
 @click.option("--json", "json_path", type=_OUTPUT, help="Write the table as JSON.")
 @click.option("--picture", type=_OUTPUT, help="Draw AP and AR beside the published numbers.")
 @overwrite_option
@@ -56,16 +62,19 @@ def evaluate(
     gt_field: str | None,
     labelled_only: bool,
     iou_type: Any,
+    classes: str | None,
     json_path: Path | None,
     picture: Path | None,
     overwrite: bool,
 ) -> None:
     """COCO AP and AR of each FIELD of DATASET, kept as runs `eval_FIELD_segm` or `eval_FIELD_bbox`.
 
+    With --classes the runs are `eval_FIELD_segm_classes` and the like.
+
     Example: promerge evaluate my-dataset promerge maskcut
     """
     from fiftyone_promerge.benchmarks.registry import published_ap
-    from fiftyone_promerge.evaluation.comparison import comparison, draw
+    from fiftyone_promerge.evaluation.comparison import class_metrics, comparison, draw
     from fiftyone_promerge.evaluation.run import evaluate as evaluate_field
     from fiftyone_promerge.evaluation.words import SIZES
     from fiftyone_promerge.fields import open_dataset
@@ -78,27 +87,27 @@ def evaluate(
     samples = open_dataset(dataset)
     benchmark = samples.info.get("benchmark")
     gt_field = gt_field or _ground_truth(samples, fields)
-    metrics = {
+    results = {
         field: evaluate_field(
             _judged(samples, field, labelled_only),
             field,
             gt_field,
-            eval_key=f"eval_{field}_{iou_type}",
+            eval_key=f"eval_{field}_{iou_type}" + ("_classes" if classes else ""),
             iou_type=iou_type,
-        ).metrics()
+            classes=classes,
+        )
         for field in fields
     }
-    rows = comparison(metrics, published_ap(benchmark, [iou_type]))
+    published = {} if classes else published_ap(benchmark, [iou_type])
+    rows = comparison({field: one.metrics() for field, one in results.items()}, published)
     console.print(_table(rows, f"{dataset}, {_SHAPES[iou_type]}, percent"))
     console.print(SIZES)
+    if classes:
+        rows = [row | {"classes": class_metrics(results[row["name"]])} for row in rows]
+        console.print(_class_table(rows))
     if json_path:
-        content = {
-            "dataset": dataset,
-            "benchmark": benchmark,
-            "iou_type": iou_type,
-            "images": len(samples),
-            "rows": rows,
-        }
+        content = {"dataset": dataset, "benchmark": benchmark, "iou_type": iou_type}
+        content |= {"classes": classes, "images": len(samples), "rows": rows}
         json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if picture:
         draw(rows, f"{dataset} ({iou_type}, {len(samples)} images)", picture)
@@ -137,8 +146,7 @@ def _judged(samples: fo.Dataset, field: str, labelled_only: bool) -> foc.SampleC
 
 
 def _table(rows: list[dict[str, Any]], title: str) -> Table:
-    from fiftyone_promerge.evaluation.run import METRICS
-    from fiftyone_promerge.evaluation.words import percent
+    from fiftyone_promerge.evaluation.words import METRICS, percent
 
     table = Table(title=title)
     table.add_column("")
@@ -147,6 +155,22 @@ def _table(rows: list[dict[str, Any]], title: str) -> Table:
         table.add_column(row["name"] + published, justify="right")
     for metric in METRICS:
         table.add_row(metric, *(percent(row.get(metric)) for row in rows))
+    return table
+
+
+def _class_table(rows: list[dict[str, Any]]) -> Table:
+    """AP and AR100 of each class and field."""
+    from fiftyone_promerge.evaluation.words import percent
+
+    table = Table(title="Class by class")
+    table.add_column("")
+    for row in rows:
+        for metric in ("AP", "AR100"):
+            table.add_column(f"{row['name']}\n{metric}", justify="right")
+    for name in sorted(set().union(*(row["classes"] for row in rows))):
+        found = [row["classes"].get(name, {"AP": -1, "AR100": -1}) for row in rows]
+        cells = [one[metric] for one in found for metric in ("AP", "AR100")]
+        table.add_row(name, *map(percent, cells))
     return table
 
 

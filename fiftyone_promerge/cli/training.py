@@ -40,7 +40,7 @@ _NUMBERS = ("AP", "AP50", "AR100")
 )
 @declared_options(TrainingOptions)
 def train(dataset: str, field: str, output_dir: Path, gt_field: str | None, **flags: Any) -> None:
-    """Train a class-agnostic detector on the masks of DATASET.
+    """Train a detector on the masks of DATASET: of one class, or with --classes of many.
 
     The same command continues a run that was stopped. For several machines, start it on each with
     torchrun --no-python.

@@ -15,7 +15,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from fiftyone_promerge.fields import count_samples
-from fiftyone_promerge.labels import detection_to_mask
+from fiftyone_promerge.labels import LABEL, detection_to_mask
 from promerge_core.errors import CocoError
 from promerge_core.masks.rle import encode_rle
 
@@ -34,7 +34,7 @@ class ImageSize(NamedTuple):
 
 
 def read_annotations(
-    samples: foc.SampleCollection, field: str, *, with_masks: bool
+    samples: foc.SampleCollection, field: str, *, with_masks: bool, classes: str | None = None
 ) -> list[list[dict[str, Any]]]:
     """Reads the labels of a field as COCO annotations, all at once.
 
@@ -42,19 +42,25 @@ def read_annotations(
         samples: a dataset or view, small enough for its masks to be held in memory.
         field: a field of `fo.Detections`.
         with_masks: whether to read masks; without them there is no `segmentation`.
+        classes: the attribute with the name of a label's class; None: all are `object`.
 
     Returns:
         per sample its annotations, in the label's order: `id` (from 1 within the sample),
-        `label_id` (str), `score` (float or None), `iscrowd` (0 or 1), `bbox` (COCO's own where the
-        label has it; x, y, width, height in pixels), `segmentation` (COCO compressed RLE, absent
-        where there is no mask) and `given_area` (COCO's own area or None).
+        `label_id` (str), `class` (str), `tags` (with `classes` alone), `score` (float or None),
+        `iscrowd` (0 or 1), `bbox` (COCO's own where the label has it; x, y, width, height in
+        pixels), `segmentation` (COCO compressed RLE, absent where there is no mask) and
+        `given_area` (COCO's own area or None).
 
     Raises:
-        CocoError: an image's size is unknown.
+        CocoError: an image's size is unknown, or a label has no class, or one that is no text.
     """
     names = ["id", "bounding_box", "confidence", "iscrowd", "area", "coco_bbox"]
     if with_masks:
         names += ["mask", "mask_path"]
+    if classes is not None:
+        if not classes.isidentifier():
+            raise CocoError(f"{classes!r} is no name of an attribute that could hold a class")
+        names += [classes, "tags"]
     paths = [f"{field}.detections.{name}" for name in names]
     filepaths, widths, heights, *columns = samples.values(
         ["filepath", "metadata.width", "metadata.height", *paths]
@@ -73,9 +79,16 @@ def read_annotations(
                 "be read, or set its metadata"
             )
         size = ImageSize(width, height)
-        result.append(
-            [_label_annotation(label, size) | {"id": i} for i, label in enumerate(labels, 1)]
-        )
+        found = [_label_annotation(label, size) | {"id": i} for i, label in enumerate(labels, 1)]
+        for annotation, label in zip(found, labels, strict=True):
+            annotation["class"] = LABEL if classes is None else label[classes]
+            annotation["tags"] = label.get("tags") or []
+            if not (isinstance(annotation["class"], str) and annotation["class"]):
+                raise CocoError(
+                    f"A label of '{field}' at {filepath} has no class: its {classes} is "
+                    f"{annotation['class']!r}"
+                )
+        result.append(found)
     return result
 
 

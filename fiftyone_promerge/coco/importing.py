@@ -137,8 +137,9 @@ def import_coco(
     """Reads a COCO file, results or dataset, into a new field.
 
     Images are found by `coco_id` where the samples have one, else by the file's name, which only
-    a dataset file knows; where its ids and names disagree, by the names. The file is streamed, and
-    nothing is kept of one that has an error.
+    a dataset file knows; where its ids and names disagree, by the names. Every label is called
+    `object`; where the file has other classes, a label's is its attribute `category`. The file is
+    streamed, and nothing is kept of one that has an error.
 
     Args:
         samples: a dataset or view of images with metadata.
@@ -169,15 +170,22 @@ def import_coco(
         raise CocoError(f"Field '{field}' exists already: choose another name or delete it first")
     file = CocoFile(path)
     targets = _targets(samples, file)
+    categories = {} if file.is_results() else file.categories()
     counts = {"labels": 0, "unknown_images": 0}
     try:
         with LabelWriter(dataset, field) as writer:
+            if set(categories.values()) - {LABEL}:
+                dataset.add_sample_field(f"{field}.detections.category", fo.StringField)
             for what, annotation in named_annotations(file.annotations(), file.path):
                 target = targets.get(annotation["image_id"])
                 counts["labels" if target else "unknown_images"] += 1
                 if target:
                     sample_id, size = target
-                    writer.add(sample_id, annotation_to_detection(annotation, size, what))
+                    detection = annotation_to_detection(annotation, size, what)
+                    category = categories.get(annotation.get("category_id", 0), LABEL)
+                    if category != LABEL:
+                        detection["category"] = category
+                    writer.add(sample_id, detection)
     except BaseException:
         dataset.delete_sample_field(field)
         raise

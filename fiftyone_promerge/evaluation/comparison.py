@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .run import METRICS
+import fiftyone.utils.eval.coco as fouc
+import numpy as np
+
+from .words import METRICS
 
 Row = dict[str, Any]
+
+_IOU_50, _IOU_75 = 0, 5  # places in pycocotools' iouThrs
 
 
 def comparison(
@@ -33,6 +38,32 @@ def comparison(
 
 def _percent(value: float) -> float:
     return 100 * value if value >= 0 else -1.0
+
+
+def class_metrics(results: fouc.COCODetectionResults) -> dict[str, dict[str, float]]:
+    """The numbers of each class, also of a run that was loaded.
+
+    Args:
+        results: what `evaluate` gave.
+
+    Returns:
+        by class `AP`, `AP50`, `AP75` and `AR100` in percent, or -1 where the ground truth has none
+        of the class.
+    """
+    return {
+        str(name): {
+            "AP": _percent(float(precision.mean())),
+            "AP50": _percent(float(precision[_IOU_50].mean())),
+            "AP75": _percent(float(precision[_IOU_75].mean())),
+            "AR100": _percent(float(recall.mean())),
+        }
+        for name, precision, recall in zip(
+            results.classes,
+            np.moveaxis(results.precision, 1, 0),
+            np.asarray(results.recall_sweep).T,
+            strict=True,
+        )
+    }
 
 
 def draw(rows: list[Row], title: str, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from bson import ObjectId
@@ -12,7 +12,6 @@ from pycocotools.cocoeval import COCOeval
 from pymongo import UpdateOne
 
 from fiftyone_promerge.coco.annotations import annotation_area, computed_area
-from fiftyone_promerge.labels import LABEL
 
 IouType = Literal["segm", "bbox"]
 """What is compared: masks or boxes. The names are pycocotools'."""
@@ -27,8 +26,12 @@ _IOU_50 = 0  # place of 0.5 in pycocotools' iouThrs
 _KEY = (1, 1)  # pycocotools' (image id, category id): one image and one class at a time
 
 
+Counts = dict[str, list[dict[str, Any]]]
+"""By class, for each area range what pycocotools accumulates of an image."""
+
+
 class ImageOutcome:
-    """What pycocotools says of one image, all its labels taken as one class.
+    """What pycocotools says of one image, class by class.
 
     Args:
         truth: the ground truth as `read_annotations` gives it; gets the keys pycocotools reads.
@@ -36,8 +39,7 @@ class ImageOutcome:
         iou_type: `segm` or `bbox`.
 
     Attributes:
-        image: pycocotools' evaluation of the image for each area range; None in place of each for
-            an image without labels.
+        image: for each class of its labels pycocotools' evaluation for each area range.
         matches: FiftyOne's (truth label, predicted label, IoU, confidence, truth id, predicted
             id) at IoU 0.5; None for what is not there.
     """
@@ -49,50 +51,37 @@ class ImageOutcome:
             label |= {"area": annotation_area(label), "ignore": label["iscrowd"]}
         for label in predictions:
             label["area"] = computed_area(label)
-        evaluator = _evaluator(iou_type)
-        # Where `evaluate` would put the labels of files.
-        evaluator._gts[_KEY], evaluator._dts[_KEY] = truth, predictions
-        ious = evaluator.computeIoU(*_KEY)
-        evaluator.ious = {_KEY: ious}
-        self.image = [
-            evaluator.evaluateImg(*_KEY, area, MAX_DETECTIONS) for area in evaluator.params.areaRng
-        ]
-        self._labels = (truth, predictions)
-        self.matches = list(self._pairs(self.image[ALL_AREAS], ious))
+        self.image: dict[str, list[dict[str, Any]]] = {}
+        self.matches: list[tuple[Any, ...]] = []
+        for name in dict.fromkeys(label["class"] for label in (*truth, *predictions)):
+            sides = tuple(
+                [label for label in side if label["class"] == name] for side in (truth, predictions)
+            )
+            evaluator = _evaluator(iou_type)
+            # Where `evaluate` would put the labels of files.
+            evaluator._gts[_KEY], evaluator._dts[_KEY] = sides
+            ious = evaluator.computeIoU(*_KEY)
+            evaluator.ious = {_KEY: ious}
+            self.image[name] = [
+                evaluator.evaluateImg(*_KEY, area, MAX_DETECTIONS)
+                for area in evaluator.params.areaRng
+            ]
+            self.matches += _pairs(name, self.image[name][ALL_AREAS], sides, ious)
 
-    def _pairs(self, image: dict[str, Any] | None, ious: Any) -> Iterator[tuple[Any, ...]]:
-        if image is None:
-            return
-        truth, predictions = ({label["id"]: label for label in side} for side in self._labels)
-        ignored = image["dtIgnore"][_IOU_50]
-        for row, (prediction_id, truth_id) in enumerate(
-            zip(image["dtIds"], image["dtMatches"][_IOU_50].astype(int), strict=True)
-        ):
-            prediction = predictions[prediction_id]
-            score, label_id = prediction["score"], prediction["label_id"]
-            if truth_id and not ignored[row]:
-                iou = float(ious[row, truth_id - 1])
-                yield LABEL, LABEL, iou, score, truth[truth_id]["label_id"], label_id
-            elif not truth_id:
-                yield None, LABEL, None, score, None, label_id
-        for truth_id, matched, crowd in zip(
-            image["gtIds"], image["gtMatches"][_IOU_50], image["gtIgnore"], strict=True
-        ):
-            if not matched and not crowd:
-                yield LABEL, None, None, None, truth[truth_id]["label_id"], None
-
-    def counts(self) -> list[dict[str, Any] | None]:
+    def counts(self) -> Counts:
         """What `accumulate` reads of `image`, an eighth of its memory."""
-        return [
-            area
-            and {
-                "dtScores": area["dtScores"],
-                "dtMatches": area["dtMatches"].astype(bool),
-                "dtIgnore": area["dtIgnore"],
-                "gtIgnore": area["gtIgnore"].astype(bool),
-            }
-            for area in self.image
-        ]
+        return {
+            name: [
+                {
+                    "dtScores": area["dtScores"],
+                    "dtMatches": area["dtMatches"].astype(bool),
+                    "dtIgnore": area["dtIgnore"],
+                    "gtIgnore": area["gtIgnore"].astype(bool),
+                }
+                for area in areas
+            ]
+            for name, areas in self.image.items()
+        }
 
     def update(self, sample_id: str, paths: list[str], eval_key: str) -> UpdateOne:
         """The write of the outcome to the sample and its labels.
@@ -119,22 +108,53 @@ class ImageOutcome:
         return UpdateOne({"_id": ObjectId(sample_id)}, {"$set": values}, array_filters=filters)
 
 
-def accumulate(images: list[list[dict[str, Any] | None]], iou_type: IouType) -> COCOeval:
+def _pairs(
+    name: str, image: dict[str, Any], sides: tuple[list[dict[str, Any]], ...], ious: Any
+) -> Iterator[tuple[Any, ...]]:
+    """FiftyOne's matches of the labels of one class."""
+    truth, predictions = ({label["id"]: label for label in side} for side in sides)
+    columns = {truth_id: column for column, truth_id in enumerate(truth)}
+    ignored = image["dtIgnore"][_IOU_50]
+    for row, (prediction_id, truth_id) in enumerate(
+        zip(image["dtIds"], image["dtMatches"][_IOU_50].astype(int), strict=True)
+    ):
+        prediction = predictions[prediction_id]
+        score, label_id = prediction["score"], prediction["label_id"]
+        if truth_id and not ignored[row]:
+            iou = float(ious[row, columns[truth_id]])
+            yield name, name, iou, score, truth[truth_id]["label_id"], label_id
+        elif not truth_id:
+            yield None, name, None, score, None, label_id
+    for truth_id, matched, crowd in zip(
+        image["gtIds"], image["gtMatches"][_IOU_50], image["gtIgnore"], strict=True
+    ):
+        if not matched and not crowd:
+            yield name, None, None, None, truth[truth_id]["label_id"], None
+
+
+def accumulate(images: list[Counts], iou_type: IouType, classes: Sequence[str]) -> COCOeval:
     """Precision, recall and the 12 numbers over all images.
 
     Args:
         images: the `counts()` of each, in the order that decides between equal scores.
         iou_type: `segm` or `bbox`.
+        classes: names of all K classes; a number is the mean over those with ground truth.
 
     Returns:
-        pycocotools' evaluator: `eval` has `precision` [10 IoUs, 101 recalls, 1, 4 areas, 3
+        pycocotools' evaluator: `eval` has `precision` [10 IoUs, 101 recalls, K, 4 areas, 3
             maxDets], `recall` and `scores`, and `stats` the 12 numbers, in [0, 1] or -1.
     """
     evaluator = _evaluator(iou_type)
     evaluator.params.imgIds = list(range(len(images)))
+    evaluator.params.catIds = list(range(len(classes)))
     evaluator._paramsEval = evaluator.params
     areas = range(len(evaluator.params.areaRng))
-    evaluator.evalImgs = [image[area] for area in areas for image in images]
+    evaluator.evalImgs = [
+        image[name][area] if name in image else None
+        for name in classes
+        for area in areas
+        for image in images
+    ]
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
         evaluator.accumulate()
         evaluator.summarize()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+METRICS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"]
+"""The 12 numbers in the order of `COCOeval.stats`; -1 where there is no such ground truth."""
+
 _SMALL = "small objects, under 32 x 32 pixels"
 _MEDIUM = "medium objects, 32 x 32 to 96 x 96 pixels"
 _LARGE = "large objects, over 96 x 96 pixels"

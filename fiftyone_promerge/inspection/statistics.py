@@ -10,7 +10,7 @@ from fiftyone import CountValues, HistogramValues, ViewField
 
 from fiftyone_promerge.benchmarks.registry import published_ap
 from fiftyone_promerge.evaluation.comparison import Row, comparison
-from fiftyone_promerge.evaluation.run import METRICS
+from fiftyone_promerge.evaluation.words import METRICS
 from fiftyone_promerge.fiftyone_internals import root_dataset
 from fiftyone_promerge.training import (
     is_running,
@@ -153,6 +153,7 @@ def evaluation_rows(samples: foc.SampleCollection) -> list[Row]:
         metrics = dataset.load_evaluation_results(key).metrics()
         if metrics.keys() >= set(METRICS):
             runs[key] = metrics
-            masks = getattr(dataset.get_evaluation_info(key).config, "use_masks", False)
-            kinds.add("segm" if masks else "bbox")
+            config = dataset.get_evaluation_info(key).config
+            if not config.classwise:  # what is published is of one class
+                kinds.add("segm" if getattr(config, "use_masks", False) else "bbox")
     return comparison(runs, published_ap(dataset.info.get("benchmark"), kinds))

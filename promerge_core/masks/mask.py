@@ -10,6 +10,9 @@ from pycocotools import mask as coco_mask
 
 from .rle import decode_rle, encode_rle
 
+LABEL = "object"
+"""The class of a mask where none is told from another."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Mask:
@@ -24,6 +27,7 @@ class Mask:
             merged into it), `background_similarity` (cosine), `refine_iou`.
         embedding: what it looks like, float32 [D], see `promerge_core.describe_masks`; None where
             it was not asked for.
+        label: name of its class.
     """
 
     segmentation: dict[str, Any]
@@ -32,6 +36,7 @@ class Mask:
     score: float
     facts: dict[str, float] = dataclasses.field(default_factory=dict)
     embedding: np.ndarray | None = dataclasses.field(default=None, compare=False)
+    label: str = LABEL
 
     def to_array(self) -> np.ndarray:
         """The mask as a bool array [height, width]."""
@@ -44,7 +49,10 @@ class Mask:
 
 
 def masks_from_arrays(
-    masks: np.ndarray, scores: list[float], facts: list[dict[str, float]]
+    masks: np.ndarray,
+    scores: list[float],
+    facts: list[dict[str, float]],
+    labels: list[str] | None = None,
 ) -> list[Mask]:
     """Builds `Mask` objects; empty masks are left out.
 
@@ -52,6 +60,7 @@ def masks_from_arrays(
         masks: bool or uint8 array [M, height, width].
         scores: M confidences in (0, 1].
         facts: see `Mask.facts`, M dicts.
+        labels: M names of classes; None: all are `object`.
 
     Returns:
         at most M masks, in the order given.
@@ -64,7 +73,10 @@ def masks_from_arrays(
             int(coco_mask.area(rle)),
             score,
             fact,
+            label,
         )
-        for rle, score, fact in zip(rles, scores, facts, strict=True)
+        for rle, score, fact, label in zip(
+            rles, scores, facts, labels or [LABEL] * len(rles), strict=True
+        )
         if coco_mask.area(rle) > 0
     ]

@@ -70,6 +70,36 @@ def test_records_are_the_views_masks_pixel_by_pixel(dataset):
             assert np.array_equal(mask.to_array(), detection_to_mask(detection, 70, 50))
 
 
+def test_records_of_classes_have_names_and_boxes_and_leave_out_what_is_no_object(dataset):
+    import fiftyone as fo
+
+    from fiftyone_promerge.detectors import view_records
+
+    dataset.compute_metadata()
+    box = [0.1, 0.2, 0.5, 0.5]
+    sample = dataset.first()
+    sample["boxes"] = fo.Detections(
+        detections=[
+            fo.Detection(label="mug", bounding_box=box, mask=np.ones((25, 35), bool)),
+            fo.Detection(label="cat", bounding_box=box),
+            fo.Detection(label="object", bounding_box=box, tags=["not_object"]),
+        ]
+    )
+    sample.save()
+    first, *others = view_records(dataset, "boxes", "label")
+    assert [mask.label for mask in first.masks] == ["mug"]
+    assert [(mask.label, mask.bbox) for mask in first.boxes] == [("cat", (7.0, 10.0, 35.0, 25.0))]
+    assert {mask.label for record in others for mask in record.masks} == {"object"}
+    with pytest.raises(ValueError, match="has no class: its kind is None"):
+        list(view_records(dataset, "boxes", "kind"))
+
+
+def test_ground_truth_without_classes_is_refused_before_the_training(dataset, train, tmp_path):
+    with pytest.raises(ValueError, match="ground truth 'boxes' has no 'kind', the attribute of"):
+        train(dataset, output_dir=tmp_path / "run", classes="kind", gt_field="boxes")
+    assert not (tmp_path / "run").exists()
+
+
 def test_train_predict_and_the_labels_of_a_round(dataset, train, tmp_path):
     import fiftyone_promerge as fop
     from fiftyone_promerge.inspection.statistics import training_curves

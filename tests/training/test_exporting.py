@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from torchvision.models.detection.transform import resize_boxes
 
 from fiftyone_promerge.training import export_detector, load
 from fiftyone_promerge.training.checkpoints.checkpoint import read_checkpoint, save_checkpoint
+from fiftyone_promerge.training.data.labelling import Labelling
+from fiftyone_promerge.training.engines.torchvision.model import MaskRCNN
 from promerge_core import MissingExtraError, PromergeError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,6 +105,21 @@ def test_other_architectures(records, run, tmp_path, architecture):
     session = open_session(path)
     for size in [(64, 64), (50, 90), (131, 47)]:
         assert_same_outputs(session, load(checkpoint, torch.device("cpu")), draw(*size))
+
+
+def test_a_detector_of_classes_gives_labels_and_their_names(tiny_recipe, trained, tmp_path):
+    torch.manual_seed(0)
+    labelling = Labelling(("cat", "mug"))
+    model = MaskRCNN(tiny_recipe, tiny_recipe.rounds[0], labelling=labelling).state_dict()
+    values = dataclasses.replace(read_checkpoint(trained[0]), model=model, labelling=labelling)
+    save_checkpoint(tmp_path / "named.pt", values)
+    session = open_session(export_detector(tmp_path / "named.pt", tmp_path / "named.onnx"))
+    names = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+    photo = draw(50, 90)
+    *_, labels = session.run(["boxes", "scores", "masks", "labels"], {"image": photo})
+    (masks,) = load(tmp_path / "named.pt", torch.device("cpu")).predict([photo])
+    assert [names[label] for label in labels] == [mask.label for mask in masks]
+    assert {mask.label for mask in masks} == {"cat", "mug"}
 
 
 @pytest.mark.skipif(not PHOTOS.exists(), reason="the COCO sample is not here")

@@ -48,6 +48,20 @@ def test_without_sure_predictions_the_labels_stay():
     assert combine([], [], RULE) == []
 
 
+def test_a_box_alone_stays_one(records, tmp_path):
+    class Nothing(Detector):
+        device = torch.device("cpu")
+
+        def predict(self, images):
+            return [[] for _ in images]
+
+    box = dataclasses.replace(records[0].masks[0], label="mug")
+    old = [dataclasses.replace(one, masks=one.masks[1:], boxes=(box,)) for one in records]
+    write_records(tmp_path / "old.jsonl", old)
+    write_labels(Nothing(), RecordFile(tmp_path / "old.jsonl"), tmp_path / "new.jsonl", RULE)
+    assert list(RecordFile(tmp_path / "new.jsonl")) == old
+
+
 class Brightness(Detector):
     """Finds the bright pixels of each image, as one mask that it is sure of."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from fiftyone_promerge.training.data.labelling import CLASS_AGNOSTIC, Labelling
 from fiftyone_promerge.training.registry import ENGINES
 from promerge_core import PromergeError
 from promerge_core.backbones.torch_files import check_archive
@@ -41,6 +42,7 @@ class Checkpoint:
         versions: of this package, torch and the engine's library.
         metrics: the last of training, by name.
         model: state dict of the engine's model.
+        labelling: the classes that it tells.
     """
 
     engine: str
@@ -51,6 +53,7 @@ class Checkpoint:
     versions: dict[str, str]
     metrics: dict[str, float]
     model: dict[str, torch.Tensor]
+    labelling: Labelling = CLASS_AGNOSTIC
 
     def check_architecture(self) -> None:
         """Raises CheckpointError where the engine has no such architecture."""
@@ -82,9 +85,14 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         CheckpointError: the disk is full or the folder cannot be written to.
     """
     partial = path.with_suffix(".partial")
+    values = dict(vars(checkpoint))
+    labelling: Labelling = values.pop("labelling")
+    if labelling != CLASS_AGNOSTIC:  # which every version of this package can read
+        classes = labelling.classes and list(labelling.classes)
+        values["labelling"] = {"classes": classes, "has_masks": labelling.has_masks}
     try:
         with partial.open("wb") as file:
-            torch.save({"format": FORMAT, **vars(checkpoint)}, file)
+            torch.save({"format": FORMAT, **values}, file)
         partial.replace(path)
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
@@ -119,7 +127,19 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise OtherLayoutError(
             f"{path} is not a detector of promerge train: it lacks the entry format {FORMAT!r}"
         )
-    return Checkpoint(**values)
+    stored = values.pop("labelling", None)
+    labelling = CLASS_AGNOSTIC if stored is None else _read_labelling(stored, path)
+    return Checkpoint(**values, labelling=labelling)
+
+
+def _read_labelling(stored: Any, path: str | Path) -> Labelling:
+    try:
+        classes, has_masks = stored["classes"], stored["has_masks"]
+    except (TypeError, KeyError) as error:
+        raise OtherLayoutError(f"{path} is not a readable checkpoint") from error
+    if classes is not None and not (classes and all(isinstance(name, str) for name in classes)):
+        raise OtherLayoutError(f"{path} is not a readable checkpoint: its classes are no names")
+    return Labelling(None if classes is None else tuple(classes), bool(has_masks))
 
 
 def load_state(model: nn.Module, state: dict[str, torch.Tensor], what: str) -> None:

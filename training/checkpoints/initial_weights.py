@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
 
+from fiftyone_promerge.training.data.labelling import Labelling
 from promerge_core.backbones.weights import read_state_dict
 
 from .checkpoint import CheckpointError, OtherLayoutError, load_state, read_checkpoint
@@ -18,25 +20,118 @@ _STATISTICS = ("running_mean", "running_var", _COUNTER)
 _MOST_NAMED = 4
 
 
-def read_initial_weights(path: Path) -> dict[str, torch.Tensor]:
+class InitialWeights(NamedTuple):
+    """What a file has to begin with.
+
+    Attributes:
+        tensors: by the names that they have in the file, but for a leading `module.`.
+        labelling: the classes that its detector tells; None where nobody knows them.
+    """
+
+    tensors: dict[str, torch.Tensor]
+    labelling: Labelling | None
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes that its detector tells; None where nobody knows them."""
+        return None if self.labelling is None else self.labelling.names
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether it is a detector that learned masks, and not a backbone alone."""
+        learned = self.labelling is None or self.labelling.has_masks
+        return learned and any("mask" in name for name in self.tensors)
+
+
+def read_initial_weights(path: Path) -> InitialWeights:
     """Reads a detector of `promerge train`, or any state dict; nothing in it is executed.
 
     Args:
         path: a `detector.pt`, or a `.pth`, `.pkl` or `.safetensors` file.
 
     Returns:
-        tensors by the names that they have in the file, but for a leading `module.`.
+        what is in it.
 
     Raises:
         PromergeError: it cannot be read without executing it.
     """
     if path.suffix == ".safetensors":
-        return read_state_dict(path)
+        return InitialWeights(read_state_dict(path), None)
+    labelling = None
     try:
-        found = read_checkpoint(path).model
+        checkpoint = read_checkpoint(path)
+        found, labelling = checkpoint.model, checkpoint.labelling
     except OtherLayoutError:
         found = read_weights(path)
-    return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+    return InitialWeights(
+        {name.removeprefix("module."): tensor for name, tensor in found.items()}, labelling
+    )
+
+
+class Predictor(NamedTuple):
+    """A parameter of a detector whose first dimension is that of the classes.
+
+    Attributes:
+        end: how its name ends.
+        each: how much of the dimension belongs to a class.
+        background: where in the dimension the background stands.
+    """
+
+    end: str
+    each: int
+    background: Literal["first", "last", "none"]
+
+
+def with_classes(
+    model: nn.Module,
+    tensors: Mapping[str, torch.Tensor],
+    predictors: Sequence[Predictor],
+    found: tuple[str, ...] | None,
+    wanted: tuple[str, ...],
+) -> dict[str, torch.Tensor]:
+    """The tensors of a detector for other classes than it was trained with.
+
+    Args:
+        model: the detector that they are for.
+        tensors: by the names that they have in it.
+        predictors: its parameters that depend on the classes.
+        found: names of the classes the tensors were trained with; None where nobody knows them.
+        wanted: names of the classes to learn.
+
+    Returns:
+        the tensors. A class of the same name keeps its numbers, and where the detector knew a
+        single class, each begins as that one; else its predictors are empty, and fit no model.
+    """
+    expected = model.state_dict()
+    fitted = dict(tensors)
+    for name, tensor in tensors.items():
+        for one in predictors:
+            if name in expected and one.end in name:
+                fitted[name] = _for_classes(tensor, len(expected[name]), one, found, wanted)
+    return fitted
+
+
+def _for_classes(
+    tensor: torch.Tensor,
+    size: int,
+    one: Predictor,
+    found: tuple[str, ...] | None,
+    wanted: tuple[str, ...],
+) -> torch.Tensor:
+    others = int(one.background != "none")
+    count = len(tensor) // one.each - others
+    if size != one.each * (len(wanted) + others) or len(tensor) % one.each or count < 1:
+        return tensor  # it does not depend on the classes, or is of another form
+    if count == 1:
+        rows = [0] * len(wanted)
+    elif found is not None and len(found) == count and set(wanted) <= set(found):
+        rows = [found.index(name) for name in wanted]
+    else:
+        return tensor[:0]
+    parts = list(tensor.split(one.each))
+    first = parts[:1] if one.background == "first" else []
+    last = parts[-1:] if one.background == "last" else []
+    return torch.cat([*first, *(parts[len(first) + row] for row in rows), *last])
 
 
 def is_classifier(name: str) -> bool:
@@ -112,9 +207,13 @@ def load_fitting(
         for part, start in parts.items()
     ]
     others = [one for one in found if one not in fitting and not one.endswith(_STATISTICS)]
-    left_out = [f"{name} (other shape)" for name in others if name in expected]
+    left_out = [f"{name} ({_why(found[name])})" for name in others if name in expected]
     left_out += [name for name in others if name not in expected]
     return f"{', '.join(counts)} tensors{_named(left_out)}"
+
+
+def _why(tensor: torch.Tensor) -> str:
+    return "other shape" if len(tensor) else "other classes"
 
 
 def _count(state: Mapping[str, torch.Tensor], start: str) -> int:

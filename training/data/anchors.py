@@ -32,7 +32,7 @@ def anchors_of(records: Iterable[Record], recipe: Recipe) -> tuple[float, ...]:
     sizes = [
         (mask.bbox[2] * mask.bbox[3]) ** 0.5 * _scale(record, recipe)
         for record in records
-        for mask in record.masks
+        for mask in record.instances
     ]
     if not sizes:
         return recipe.anchor_sizes

@@ -15,7 +15,7 @@ def copy_paste(
     scale: tuple[float, float],
     max_cover: float,
     rng: np.random.Generator,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Pastes 1 to n - 1 of a source's n instances at a random size into a random place.
 
     A source of one instance gives that one. As in CutLER, a pixel is part of a resized mask where
@@ -34,18 +34,22 @@ def copy_paste(
         the image and its masks, as `paste` gives them.
     """
     if not len(source_masks):
-        return image, masks
+        return image, masks, torch.arange(len(masks))
+    count = len(masks)
     height, width = image.shape[1:]
     fit = min(height / source.shape[1], width / source.shape[2]) * rng.uniform(*scale)
     size = tuple(max(round(side * fit), 1) for side in source.shape[1:])
     top = int(rng.integers(height - size[0] + 1))
     left = int(rng.integers(width - size[1] + 1))
-    chosen = rng.permutation(len(source_masks))[: rng.integers(1, max(len(source_masks), 2))]
+    order = rng.permutation(len(source_masks))[: rng.integers(1, max(len(source_masks), 2))]
+    chosen = torch.from_numpy(order)
     padding = (left, width - size[1] - left, top, height - size[0] - top)
     placed = F.pad(F.interpolate(source[None], size=size, mode="bilinear")[0], padding)
-    picked = source_masks[torch.from_numpy(chosen)]
+    picked = source_masks[chosen]
     resized = F.interpolate(picked[None].float(), size=size, mode="bilinear")[0] > 0
-    return paste(image, masks, placed, F.pad(resized, padding), max_cover)
+    image, masks, origin = paste(image, masks, placed, F.pad(resized, padding), max_cover)
+    before = torch.arange(count)
+    return image, masks, torch.cat([before, count + chosen])[origin]
 
 
 def paste(
@@ -54,7 +58,7 @@ def paste(
     source: torch.Tensor,
     source_masks: torch.Tensor,
     max_cover: float,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Pastes instances of an image onto another of the same size.
 
     Args:
@@ -65,16 +69,20 @@ def paste(
         max_cover: an instance that covers at least this share of one of `masks` is not pasted.
 
     Returns:
-        the image with the instances over it, and the masks that are still visible: those of the
-        image less what is pasted over them, then the pasted ones.
+        the image with the instances over it; the masks that are still visible: those of the image
+        less what is pasted over them, then the pasted ones; and where each comes from, int64: its
+        place in `masks`, or N and its place in `source_masks`.
     """
     pixels = masks.flatten(1).float()
     shared = pixels @ source_masks.flatten(1).float().T
     cover = shared / pixels.sum(1, keepdim=True).clamp(min=1)
-    pasted = source_masks[(cover < max_cover).all(0)]
+    is_pasted = (cover < max_cover).all(0)
+    pasted = source_masks[is_pasted]
     on_top = _any(pasted, 0)
     visible = torch.cat([masks & ~on_top, pasted])
-    return torch.where(on_top, source, image), visible[_any(visible, (1, 2))]
+    origin = torch.cat([torch.arange(len(masks)), len(masks) + is_pasted.nonzero()[:, 0]])
+    is_left = _any(visible, (1, 2))
+    return torch.where(on_top, source, image), visible[is_left], origin[is_left]
 
 
 def boxes_of(masks: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from promerge_core import Mask
 from promerge_core.backbones.base import IMAGENET_MEAN
 from promerge_core.masks.rle import decode_rle
 
@@ -58,7 +59,7 @@ def choose_window(
     scale = float(np.exp(rng.uniform(*np.log(scales))))
     scale *= short_side / min(record.width, record.height)
     room = [round(length * scale) - side for length in (record.width, record.height)]
-    boxes = np.array([mask.bbox for mask in record.masks]).reshape(-1, 4)
+    boxes = np.array([mask.bbox for mask in record.instances]).reshape(-1, 4)
     middles = (boxes[:, :2] + boxes[:, 2:] / 2) * scale
     for _ in range(_PLACES):
         corner = [int(rng.integers(min(free, 0), max(free, 0) + 1)) for free in room]
@@ -69,19 +70,20 @@ def choose_window(
 
 def crop_record(
     picture: Image.Image, record: Record, window: Window
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Cuts a window out of an image, resized bilinearly, and out of its masks.
 
     Only what is in the window is resized. Beside the image it has ImageNet's mean colour.
 
     Args:
         picture: the image of the record.
-        record: its masks.
+        record: its instances.
         window: what to cut out.
 
     Returns:
-        uint8 tensor [3, side, side] and bool tensor [N, side, side]; instances of which less than
-        a fifth or less than four pixels in width or height are left are left out.
+        uint8 tensor [3, side, side], bool tensor [N, side, side], and the place of each in
+        `record.instances`, int64 [N]; instances of which less than a fifth or less than four
+        pixels in width or height are left are left out.
     """
     scale, left, top, side = window
     pixels = np.full((side, side, 3), np.round(np.multiply(IMAGENET_MEAN, 255)), np.uint8)
@@ -93,15 +95,16 @@ def crop_record(
     box = (*box[:2], min(box[2], picture.width), min(box[3], picture.height))
     part = picture.resize((x1 - x0, y1 - y0), Image.Resampling.BILINEAR, box=box)
     pixels[y0:y1, x0:x1] = np.asarray(part)
-    masks = [_crop_mask(record, index, window) for index in range(len(record.masks))]
+    masks = [_crop_mask(mask, window) for mask in record.instances]
     left_over = [mask for mask in masks if mask is not None]
+    kept = torch.tensor([i for i, mask in enumerate(masks) if mask is not None], dtype=torch.int64)
     shown = np.stack(left_over) if left_over else np.zeros((0, side, side), bool)
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), torch.from_numpy(shown)
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), torch.from_numpy(shown), kept
 
 
-def _crop_mask(record: Record, index: int, window: Window) -> np.ndarray | None:
+def _crop_mask(mask: Mask, window: Window) -> np.ndarray | None:
     """A mask in the window, bool [side, side]; None where too little of it is left."""
-    mask, (scale, left, top, side) = record.masks[index], window
+    scale, left, top, side = window
     edges = np.array(mask.bbox) * scale
     visible = np.minimum(edges[:2] + edges[2:], np.add((left, top), side))
     visible = visible - np.maximum(edges[:2], (left, top))

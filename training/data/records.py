@@ -15,7 +15,10 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from promerge_core import Mask, PromergeError
+from promerge_core.masks.mask import LABEL
 from promerge_core.masks.rle import compressed_rle
+
+from .boxes import box_mask
 
 # Where a line begins, the hash of its image's file name, and its masks: 20 bytes per image.
 _INDEX = np.dtype([("offset", np.int64), ("hash", np.uint64), ("masks", np.int32)])
@@ -36,6 +39,7 @@ class Record:
         width: width of the image as shown, in pixels.
         masks: the instances, each of at least one pixel.
         crowds: regions of many objects: ignored in training, and in evaluation as COCO does.
+        boxes: instances of which only the box is known, each as the mask of all pixels in it.
     """
 
     key: str
@@ -44,6 +48,12 @@ class Record:
     width: int
     masks: tuple[Mask, ...]
     crowds: tuple[Mask, ...] = ()
+    boxes: tuple[Mask, ...] = ()
+
+    @property
+    def instances(self) -> tuple[Mask, ...]:
+        """All instances: those with a mask, then those with a box alone."""
+        return self.masks + self.boxes
 
 
 class RecordCounts(NamedTuple):
@@ -52,7 +62,7 @@ class RecordCounts(NamedTuple):
     Attributes:
         images: all images.
         images_without_masks: those of them that no detector can learn from.
-        masks: masks of at least one pixel.
+        masks: instances of at least one pixel.
         crowds: crowd regions.
         empty_masks: masks of area 0, which were left out.
     """
@@ -115,10 +125,14 @@ def write_records(path: Path, records: Iterable[Record]) -> RecordCounts:
     try:
         with partial.open("wb") as file:
             for record in records:
-                masks = tuple(mask for mask in record.masks if mask.area > 0)
-                index.append((file.tell(), _hash(record.path), len(masks)))
-                file.write(_to_line(dataclasses.replace(record, masks=masks)))
-                found = (1, not masks, len(masks), len(record.crowds), len(record.masks))
+                masks, boxes = (
+                    tuple(mask for mask in group if mask.area > 0)
+                    for group in (record.masks, record.boxes)
+                )
+                count = len(masks) + len(boxes)
+                index.append((file.tell(), _hash(record.path), count))
+                file.write(_to_line(dataclasses.replace(record, masks=masks, boxes=boxes)))
+                found = (1, not count, count, len(record.crowds), len(record.instances))
                 counts = RecordCounts(*map(sum, zip(counts, found, strict=True)))
         np.save(_index_path(path), np.array(index, dtype=_INDEX))
         partial.replace(path)
@@ -231,10 +245,17 @@ def _to_line(record: Record) -> bytes:
         "key": record.key,
         "path": record.path,
         "size": [record.height, record.width],
-        "masks": [[mask.segmentation["counts"], mask.score] for mask in record.masks],
-        "crowds": [[mask.segmentation["counts"], mask.score] for mask in record.crowds],
+        "masks": [_to_entry(mask) for mask in record.masks],
+        "crowds": [_to_entry(mask) for mask in record.crowds],
     }
+    if record.boxes:
+        line["boxes"] = [[*mask.bbox, mask.score, mask.label] for mask in record.boxes]
     return json.dumps(line).encode() + b"\n"
+
+
+def _to_entry(mask: Mask) -> list[Any]:
+    named = [] if mask.label == LABEL else [mask.label]
+    return [mask.segmentation["counts"], mask.score, *named]
 
 
 def _from_line(line: bytes, path: Path) -> Record:
@@ -245,19 +266,33 @@ def _from_line(line: bytes, path: Path) -> Record:
             raise TypeError("a key or a path that is no text")
         height, width = (operator.index(side) for side in values["size"])
         masks, crowds = (
-            tuple(_whole_mask([height, width], counts, score) for counts, score in values[group])
+            tuple(_whole_mask([height, width], *entry) for entry in values[group])
             for group in ("masks", "crowds")
         )
+        boxes = tuple(_whole_box([height, width], *entry) for entry in values.get("boxes", ()))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise RecordError(
             f"{path} is damaged: {line[:40]!r} is no record; delete the folder of the run, and "
             f"train again"
         ) from error
-    return Record(key, image, height, width, masks, crowds)
+    return Record(key, image, height, width, masks, crowds, boxes)
 
 
-def _whole_mask(size: list[int], counts: str, score: float) -> Mask:
+def _whole_mask(size: list[int], counts: str, score: float, label: str = LABEL) -> Mask:
     """A mask that was read; pycocotools, which measures it, believes whatever it is given."""
-    if not 0 <= score <= 1:
-        raise ValueError("a score that is none")
-    return mask_from_rle(compressed_rle({"size": size, "counts": counts}, "it"), score)
+    _check_entry(score, label)
+    mask = mask_from_rle(compressed_rle({"size": size, "counts": counts}, "it"), score)
+    return dataclasses.replace(mask, label=label)
+
+
+def _whole_box(size: list[int], *entry: Any) -> Mask:
+    *bbox, score, label = entry
+    _check_entry(score, label)
+    if len(bbox) != 4 or not np.isfinite(bbox).all():
+        raise ValueError("a box that is none")
+    return box_mask(bbox, size[0], size[1], label, score)
+
+
+def _check_entry(score: float, label: str) -> None:
+    if not 0 <= score <= 1 or not isinstance(label, str):
+        raise ValueError("a score or a label that is none")

@@ -19,6 +19,7 @@ from promerge_core.masks.rle import decode_rle
 from .colours import jitter
 from .copy_paste import boxes_of, copy_paste
 from .crops import choose_window, crop_record, touches_edge
+from .labelling import CLASS_AGNOSTIC, Labelling
 from .records import Record, RecordError, RecordFile
 
 logger = logging.getLogger(__name__)
@@ -34,12 +35,25 @@ class Sample(NamedTuple):
         image: uint8 tensor [3, H, W], RGB.
         masks: bool tensor [N, H, W], each of at least one pixel; N may be 0.
         boxes: tight around the masks, xyxy in pixels, float32 tensor [N, 4].
+        classes: the class of each, from 1, or `labelling.NO_CLASS`, int64 tensor [N].
+        has_mask: whether the mask is known and not only its box, bool tensor [N].
     """
 
     number: int
     image: torch.Tensor
     masks: torch.Tensor
     boxes: torch.Tensor
+    classes: torch.Tensor
+    has_mask: torch.Tensor
+
+
+class _Picture(NamedTuple):
+    """An image to train on: `image`, `masks`, `classes` and `has_mask` of a `Sample`."""
+
+    image: torch.Tensor
+    masks: torch.Tensor
+    classes: torch.Tensor
+    has_mask: torch.Tensor
 
 
 class TrainingSamples(Dataset[Sample]):
@@ -55,6 +69,7 @@ class TrainingSamples(Dataset[Sample]):
         recipe: sizes and seed.
         schedule: the round's copy-paste.
         pastes: whether instances of other images are pasted.
+        labelling: the classes.
     """
 
     def __init__(
@@ -64,11 +79,13 @@ class TrainingSamples(Dataset[Sample]):
         recipe: Recipe,
         schedule: Round,
         pastes: bool = True,
+        labelling: Labelling = CLASS_AGNOSTIC,
     ) -> None:
         self._records = records
         self._positions = positions
         self._recipe = recipe
         self._schedule = schedule
+        self._labelling = labelling
         self._pastes = pastes
         self._order: tuple[int, np.ndarray] = (-1, positions)
 
@@ -81,34 +98,39 @@ class TrainingSamples(Dataset[Sample]):
         recipe = self._recipe
         rng = np.random.default_rng((recipe.seed, 0, number))
         short_side = int(rng.choice(recipe.short_sides))
-        image, masks = self._load(number, short_side, rng)
+        picture = self._load(number, short_side, rng)
         scale = self._schedule.copy_paste_scale
         if self._pastes and scale is not None:
             partner = number - number % len(self._positions) + rng.integers(len(self._positions))
-            source, cut_out = self._load(int(partner), short_side, rng)
+            source = self._load(int(partner), short_side, rng)
+            cut_out = source.has_mask
             if recipe.crop is not None:
-                cut_out = cut_out[~touches_edge(cut_out)]
-            image, masks = copy_paste(
-                image, masks, source, cut_out, scale, recipe.max_copy_paste_cover, rng
+                cut_out = cut_out & ~touches_edge(source.masks)
+            cover = recipe.max_copy_paste_cover
+            image, masks, origin = copy_paste(
+                picture.image, picture.masks, source.image, source.masks[cut_out], scale, cover, rng
             )
-        return Sample(number, image, masks, boxes_of(masks))
+            classes = torch.cat([picture.classes, source.classes[cut_out]])[origin]
+            has_mask = torch.cat([picture.has_mask, source.has_mask[cut_out]])[origin]
+            picture = _Picture(image, masks, classes, has_mask)
+        image, masks, *kinds = picture
+        return Sample(number, image, masks, boxes_of(masks), *kinds)
 
-    def _load(
-        self, number: int, short_side: int, rng: np.random.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _load(self, number: int, short_side: int, rng: np.random.Generator) -> _Picture:
         recipe, (record, picture) = self._recipe, self._readable(number)
         if recipe.crop is None:
-            image, masks = resize_record(picture, record, short_side, recipe.long_side)
+            image, masks, kept = resize_record(picture, record, short_side, recipe.long_side)
         else:
             window = choose_window(
                 record, recipe.crop, recipe.test_short_side, recipe.crop_scales, rng
             )
-            image, masks = crop_record(picture, record, window)
+            image, masks, kept = crop_record(picture, record, window)
         if recipe.jitter:
             image = jitter(image, recipe.jitter, rng)
         if rng.random() < 0.5:
-            return image.flip(2), masks.flip(2)
-        return image, masks
+            image, masks = image.flip(2), masks.flip(2)
+        classes = torch.from_numpy(self._labelling.numbers(record.instances))[kept]
+        return _Picture(image, masks, classes, kept < len(record.masks))
 
     def _readable(self, number: int) -> tuple[Record, Image.Image]:
         """The first record from that number on whose image can be read, and the image."""
@@ -205,17 +227,18 @@ def open_record(record: Record) -> Image.Image:
 
 def resize_record(
     picture: Image.Image, record: Record, short_side: int, long_side: int
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Resizes an image, bilinearly, and its masks, which are decoded one at a time.
 
     Args:
         picture: the image of the record.
-        record: its masks.
+        record: its instances.
         short_side: the short side of the result in pixels, unless
         long_side: the long side would become longer than this.
 
     Returns:
-        uint8 tensor [3, H, W] and bool tensor [N, H, W]; masks that vanish are left out.
+        uint8 tensor [3, H, W], bool tensor [N, H, W], and the place of each mask in
+        `record.instances`, int64 [N]; masks that vanish are left out.
     """
     scale = min(short_side / min(picture.size), long_side / max(picture.size))
     width, height = size = (
@@ -223,9 +246,10 @@ def resize_record(
         max(round(picture.height * scale), 1),
     )
     pixels = np.array(picture.resize(size, Image.Resampling.BILINEAR))
-    masks = np.zeros((len(record.masks), height, width), dtype=bool)
-    for index, mask in enumerate(record.masks):
+    masks = np.zeros((len(record.instances), height, width), dtype=bool)
+    for index, mask in enumerate(record.instances):
         array = decode_rle(mask.segmentation).view(np.uint8)
         masks[index] = cv2.resize(array, size, interpolation=cv2.INTER_NEAREST_EXACT)
-    masks = masks[masks.any((1, 2))]
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), torch.from_numpy(masks)
+    kept = np.flatnonzero(masks.any((1, 2)))
+    shown = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    return shown, torch.from_numpy(masks[kept]), torch.from_numpy(kept)

@@ -40,9 +40,9 @@ def sizes_of(records: Iterable[Record]) -> Sizes:
     """
     sides, relative = [], []
     for record in records:
-        if record.masks:
+        if record.instances:
             sides.append(min(record.width, record.height))
-            boxes = np.array([mask.bbox for mask in record.masks])
+            boxes = np.array([mask.bbox for mask in record.instances])
             relative.append(np.sqrt(boxes[:, 2] * boxes[:, 3]) / sides[-1])
     short_side = float(np.median(sides))
     low, middle, high = np.quantile(np.concatenate(relative), (0.25, 0.5, 0.75)) * short_side

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from fiftyone_promerge.training.data.labelling import CLASS_AGNOSTIC, Labelling
 from fiftyone_promerge.training.registry import ENGINES, Engine
 from promerge_core import PromergeError
 
@@ -91,6 +92,7 @@ class Job:
         precision: the number type to train in, a name of `promerge_core.options.DTYPES`.
         first: the labels of the first round, if this is a later one: what AP is measured on there
             is not trained on in any round.
+        labelling: the classes of the labels.
         report: to be called by the process of rank 0 after each iteration of this round.
         stop: to be asked by the process of rank 0 after each report. If so, all processes write
             their last checkpoint and raise `stopped`.
@@ -112,6 +114,7 @@ class Job:
     pace: float | None = None
     precision: str = "auto"
     first: RecordFile | None = None
+    labelling: Labelling = CLASS_AGNOSTIC
 
     @property
     def schedule(self) -> Round:
@@ -157,7 +160,8 @@ class Detector(abc.ABC):
             images: uint8 arrays [H, W, 3], RGB, of any sizes.
 
         Returns:
-            for each image at most 100 masks at its own size, best first, with scores in [0, 1].
+            for each image at most 100 masks at its own size, best first, with scores in [0, 1] and
+            the names of their classes.
         """
 
 
@@ -175,13 +179,14 @@ class EngineModule(Protocol):
             TrainingError: it cannot follow the recipe, or has no such backbone.
         """
 
-    def fit(self, recipe: Recipe, architecture: str, weights: Path) -> str:
+    def fit(self, recipe: Recipe, architecture: str, weights: Path, labelling: Labelling) -> str:
         """Says what of a file a training would begin with.
 
         Args:
             recipe: the numbers.
             architecture: a name that the engine's entry admits.
             weights: the file.
+            labelling: the classes to learn.
 
         Returns:
             how much of each part of the detector is in it, and what in it has no place.

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from fiftyone_promerge.training.data.labelling import Labelling
 from fiftyone_promerge.training.data.records import Record, RecordFile
 from fiftyone_promerge.training.data.samples import RecordImages
 from fiftyone_promerge.training.engines.base import Detector
 from fiftyone_promerge.training.loading import load
-from fiftyone_promerge.training.validation import IouType, average_precision
+from fiftyone_promerge.training.validation import IouType, average_precision, comparable
 from promerge_core import Mask
 from promerge_core.backbones.device import resolve_device
 
@@ -54,19 +55,23 @@ def write_results(output_dir: str | Path, truth: Truth | None = None) -> None:
     """
     folder, rows = Path(output_dir), []
     labels = validation_images(folder)
-    references = [_Reference(_LABELS, labels, ("segm", "bbox"))]
+    settings = Settings.load(folder / SETTINGS)
+    labelling = settings.labelling
+    references = [_Reference(_LABELS, labels, comparable(labels.values()))]
     if truth is not None:
         references.append(_true(truth, labels))
     device = resolve_device()
-    for number in range(Settings.load(folder / SETTINGS).options["rounds"]):
+    for number in range(settings.options["rounds"]):
         here = round_folder(folder, number)
         records = RecordFile(here / RECORDS)
         found = _predict(load(here / DETECTOR, device), records, [*labels], number)
-        given = {position: records[position].masks for position in found}
+        given = {position: records[position].instances for position in found}
         for of, masks in (("labels", given), ("detector", found)):
             first = 1 if number == 0 and of == "labels" else 0  # not against themselves
             for reference in references[first:]:
-                rows += [{"round": number, "of": of, **row} for row in _rows(reference, masks)]
+                rows += [
+                    {"round": number, "of": of, **row} for row in _rows(reference, masks, labelling)
+                ]
     partial = (folder / RESULTS).with_suffix(".partial")
     partial.write_text(json.dumps({"rows": rows}, indent=2) + "\n", encoding="utf-8")
     partial.replace(folder / RESULTS)
@@ -90,14 +95,17 @@ def _true(truth: Truth, images: Mapping[int, Record]) -> _Reference:
     return _Reference("ground truth", records, ("segm", "bbox") if truth.with_masks else ("bbox",))
 
 
-def _rows(reference: _Reference, masks: Mapping[int, Sequence[Mask]]) -> Iterator[dict[str, Any]]:
+def _rows(
+    reference: _Reference, masks: Mapping[int, Sequence[Mask]], labelling: Labelling
+) -> Iterator[dict[str, Any]]:
     """One row for masks and one for boxes, on the images that are in both."""
     positions = [position for position in masks if position in reference.records]
     if not positions:
         return
     records = [reference.records[position] for position in positions]
     for iou_type in reference.iou_types:
-        measured = average_precision(records, [masks[position] for position in positions], iou_type)
+        found = [masks[position] for position in positions]
+        measured = average_precision(records, found, iou_type, labelling)
         about = {"against": reference.name, "shapes": _SHAPES[iou_type], "images": len(positions)}
         yield {**about, **measured}
 

@@ -70,6 +70,7 @@ def _job(
     return Job(
         records=RecordFile(here / RECORDS),
         first=None if number == 0 else RecordFile(round_folder(folder, 0) / RECORDS),
+        labelling=settings.labelling,
         folder=here,
         output=here / DETECTOR,
         recipe=settings.recipe,

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fiftyone_promerge.training.data.labelling import CLASS_AGNOSTIC, Labelling
 from fiftyone_promerge.training.engines.base import TrainingError
 from fiftyone_promerge.training.engines.torchvision.precision import why_precision
 from fiftyone_promerge.training.options import TrainingOptions
@@ -25,6 +26,7 @@ class Settings(NamedTuple):
         pace: seconds that an iteration may take, where the run has so many minutes; None before
             they are known.
         own: the recipe as it was given, where it is a person's own; None for one of `RECIPES`.
+        labelling: the classes, and whether there are masks to learn.
     """
 
     options: dict[str, Any]
@@ -33,6 +35,7 @@ class Settings(NamedTuple):
     reasons: tuple[str, ...] = ()
     pace: float | None = None
     own: Recipe | None = None
+    labelling: Labelling = CLASS_AGNOSTIC
 
     def save(self, path: Path) -> Settings:
         """Writes the settings of a new run, or compares them to those it was begun with.
@@ -59,6 +62,7 @@ class Settings(NamedTuple):
                         f"give the same settings"
                     )
             settings = self._replace(recipe=begun.recipe, reasons=begun.reasons, pace=begun.pace)
+            settings = settings._replace(labelling=begun.labelling)
         settings.write(path)
         return settings
 
@@ -75,14 +79,18 @@ class Settings(NamedTuple):
         recipe, source = Recipe.from_dict(values.pop("recipe")), values.pop("source")
         reasons, pace = tuple(values.pop("reasons", ())), values.pop("pace", None)
         own = values.pop("own", None)
+        names, has_masks = values.pop("labelling", CLASS_AGNOSTIC)
+        labelling = Labelling(None if names is None else tuple(names), has_masks)
         options = TrainingOptions().to_dict() | values
         del options["recipe"]
-        return cls(options, recipe, source, reasons, pace, own and Recipe.from_dict(own))
+        own = own and Recipe.from_dict(own)
+        return cls(options, recipe, source, reasons, pace, own, labelling)
 
     def _to_dict(self) -> dict[str, Any]:
         others = {"source": self.source, "reasons": self.reasons, "pace": self.pace}
-        own = None if self.own is None else self.own.to_dict()
-        return {**self.options, "recipe": self.recipe.to_dict(), **others, "own": own}
+        others["own"] = None if self.own is None else self.own.to_dict()
+        others["labelling"] = self.labelling
+        return {**self.options, "recipe": self.recipe.to_dict(), **others}
 
     def _decisive(self) -> dict[str, Any]:
         """All that must stay the same when a run is resumed, by name."""

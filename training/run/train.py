@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fiftyone_promerge.training.checkpoints.initial_weights import read_initial_weights
+from fiftyone_promerge.training.data.labelling import Labelling, labelling_of
 from fiftyone_promerge.training.data.records import Record, RecordFile, Split, write_records
 from fiftyone_promerge.training.engines.base import (
     TrainingError,
@@ -18,6 +20,7 @@ from fiftyone_promerge.training.options import TrainingOptions
 from fiftyone_promerge.training.recipes import RECIPES, Recipe, find_recipe
 from fiftyone_promerge.training.self_training import wait_for
 from promerge_core import PromergeError
+from promerge_core.masks.mask import LABEL
 from promerge_core.parameters import takes
 from promerge_core.runs.locks import hold
 
@@ -39,7 +42,7 @@ def train(
     progress: Progress | None = None,
     **options: Any,
 ) -> Path:
-    """Trains a class-agnostic detector; a run that was stopped or killed continues.
+    """Trains a detector; a run that was stopped or killed continues.
 
     Under torchrun every process calls it, with a folder that all of them see; that of rank 0 alone
     looks at `records`, `source` and `weights`. `recipe` can also be a `Recipe`.
@@ -92,8 +95,9 @@ def _begin(records: Iterable[Record], folder: Path, asked: Settings) -> tuple[Se
         images = sum(map(len, _write_first_records(records, folder, recipe)))
         recipe, reasons = adapt(recipe, RecordFile(round_folder(folder, 0) / RECORDS), chosen)
         recipe = scale(recipe, chosen, images, max(chosen["devices"], world.world_size))
-        reasons += _what_fits(chosen, recipe)
-        settings = asked._replace(recipe=recipe, reasons=reasons)
+        labelling, whys = _labelling(RecordFile(round_folder(folder, 0) / RECORDS), chosen)
+        reasons += whys + _what_fits(chosen, recipe, labelling)
+        settings = asked._replace(recipe=recipe, reasons=reasons, labelling=labelling)
         settings.save(folder / SETTINGS).print_choices()
     wait_for([folder / SETTINGS])
     begun = Settings.load(folder / SETTINGS)
@@ -102,12 +106,31 @@ def _begin(records: Iterable[Record], folder: Path, asked: Settings) -> tuple[Se
     return begun._replace(options=begun.options | now), is_new
 
 
-def _what_fits(options: dict[str, Any], recipe: Recipe) -> tuple[str, ...]:
+def _labelling(records: RecordFile, options: dict[str, Any]) -> tuple[Labelling, tuple[str, ...]]:
+    """What the labels teach, in a few sentences too where it is not masks of one class."""
+    labelling, counts = labelling_of(records, by_class=options["classes"] is not None)
+    reasons = []
+    if labelling.classes is not None:
+        listed = ", ".join(f"{name} ({counts[name]})" for name in labelling.classes)
+        others = f"; {counts[LABEL]} labels have no class" * (LABEL in counts)
+        alone = "; one alone is told from nothing but the background" * (len(labelling.classes) < 2)
+        reasons.append(f"classes: {listed}{others}{alone}")
+    if not labelling.has_masks and options["weights"] is not None:
+        has_masks = read_initial_weights(Path(options["weights"])).has_masks
+        labelling = labelling._replace(has_masks=has_masks)
+        reasons += ["no label has a mask: masks stay those of the initial weights"] * has_masks
+    if not labelling.has_masks:
+        reasons.append("no label has a mask: the detector gives boxes alone")
+    return labelling, tuple(reasons)
+
+
+def _what_fits(options: dict[str, Any], recipe: Recipe, labelling: Labelling) -> tuple[str, ...]:
     """A sentence on what of the initial weights fits the detector."""
     if options["weights"] is None:
         return ()
     engine, path = find_engine(options["engine"]), Path(options["weights"])
-    return (f"of the initial weights fit: {engine.fit(recipe, options['architecture'], path)}",)
+    fits = engine.fit(recipe, options["architecture"], path, labelling)
+    return (f"of the initial weights fit: {fits}",)
 
 
 def _write_first_records(records: Iterable[Record], folder: Path, recipe: Recipe) -> Split:

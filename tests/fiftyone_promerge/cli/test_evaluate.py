@@ -44,6 +44,32 @@ def test_commands_load_export_import_and_compare(promerge, database, shared_dir,
     dataset.delete()
 
 
+def test_classes_are_a_table_of_their_own(promerge, photos, dataset_name, tmp_path):
+    import fiftyone as fo
+
+    dataset = fo.Dataset.from_images_dir(str(photos), name=dataset_name)
+    dataset.persistent = True
+    for sample in dataset:
+        for field, second in (("ground_truth", "mug"), ("found", "cup")):
+            sample[field] = fo.Detections(
+                detections=[
+                    fo.Detection(label=name, bounding_box=box, confidence=0.5)
+                    for name, box in (("cat", [0, 0, 0.4, 0.4]), (second, [0.5, 0.5, 0.4, 0.4]))
+                ]
+            )
+        sample.save()
+    table = tmp_path / "table.json"
+    options = ["--iou-type", "bbox", "--classes", "label", "--json", table]
+    result = promerge("evaluate", dataset_name, "found", *options)
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(table.read_text())["rows"]
+    assert row["AP"] == pytest.approx(50)
+    found = {name: numbers["AP"] for name, numbers in row["classes"].items()}
+    assert found == {"cat": pytest.approx(100), "cup": -1, "mug": 0}
+    assert "mug" in result.output
+    assert dataset.list_evaluations() == ["eval_found_bbox_classes"]
+
+
 def test_a_command_on_no_dataset_says_which_there_are(promerge, database):
     result = promerge("evaluate", "nothing", "--fields", "a")
     assert result.exit_code == 1

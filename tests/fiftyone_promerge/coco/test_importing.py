@@ -115,6 +115,20 @@ def test_a_file_with_names_that_are_not_utf8_is_imported(make_dataset, tmp_path,
     assert dataset.values("masks.detections.coco_id") == [[11]]
 
 
+def test_a_labels_own_class_is_its_category(image_7, results_file):
+    from fiftyone_promerge import import_coco
+
+    image = {"id": 7, "file_name": "image.png", "width": WIDTH, "height": HEIGHT}
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "object"}]
+    annotations = [result(id=i + 1, category_id=i) for i in (1, 2, 3)]
+    content = {"images": [image], "annotations": annotations, "categories": categories}
+    import_coco(image_7, "masks", results_file(content))
+    assert image_7.has_field("masks.detections.category")
+    [labels] = image_7.values("masks.detections")
+    assert [label.label for label in labels] == ["object"] * 3
+    assert [label.get_attribute_value("category", None) for label in labels] == ["cat", None, None]
+
+
 def test_a_file_without_images_is_imported_without_a_label(make_dataset, add_image, results_file):
     from fiftyone_promerge import import_coco
 

@@ -26,8 +26,8 @@ def outcome(request, matching):
     )
 
 
-def square(x, y, side, score=None, crowd=0):
-    return {"box": (x, y, side, side), "score": score, "iscrowd": crowd}
+def square(x, y, side, score=None, crowd=0, name="object"):
+    return {"box": (x, y, side, side), "score": score, "iscrowd": crowd, "class": name}
 
 
 def annotations(squares):
@@ -41,6 +41,7 @@ def annotations(squares):
             {
                 "id": number,
                 "label_id": f"{number:024x}",
+                "class": one["class"],
                 "score": one["score"],
                 "iscrowd": one["iscrowd"],
                 "bbox": list(map(float, one["box"])),
@@ -86,9 +87,21 @@ def test_what_a_crowd_covers_is_no_error(outcome):
 
 def test_an_image_without_labels_has_no_outcome(outcome):
     found = outcome([], [])
-    assert found.image == [None] * 4
-    assert found.counts() == [None] * 4
+    assert found.image == {}
+    assert found.counts() == {}
     assert found.matches == []
+
+
+def test_labels_of_another_class_are_no_match(outcome):
+    truth = [square(20, 20, 10, name="cup"), square(0, 0, 10, name="cat")]
+    found = outcome(truth, [square(0, 0, 10, 0.9, name="cup"), square(0, 0, 10, 0.8, name="cat")])
+    assert sorted(kinds(found)) == [("fn", 1, 0), ("fp", 0, 1), ("tp", 2, 2)]
+    assert {match[:2] for match in found.matches} == {
+        (None, "cup"),
+        ("cup", None),
+        ("cat", "cat"),
+    }
+    assert found.matches[-1][2] == 1.0
 
 
 def test_the_write_has_the_counts_and_each_labels_outcome(outcome):
@@ -123,11 +136,11 @@ def test_the_order_of_images_decides_between_equal_scores(outcome, matching, rig
     right = outcome([square(0, 0, 10)], [square(0, 0, 10, 0.5)])
     wrong = outcome([], [square(0, 0, 10, 0.5)])
     images = [right, wrong] if right_first else [wrong, right]
-    stats = matching.accumulate([one.counts() for one in images], "segm").stats
+    stats = matching.accumulate([one.counts() for one in images], "segm", ["object"]).stats
     assert stats[0] == pytest.approx(ap)
     assert stats[8] == 1
 
 
 def test_without_ground_truth_no_number_is_defined(outcome, matching):
     image = outcome([], [square(0, 0, 10, 0.5)]).counts()
-    assert set(matching.accumulate([image], "segm").stats) == {-1}
+    assert set(matching.accumulate([image], "segm", ["object"]).stats) == {-1}

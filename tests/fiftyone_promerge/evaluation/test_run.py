@@ -162,6 +162,65 @@ def assert_same_matches(dataset, field, expected):
         assert {key: sample[f"eval_{key}"] for key in counts} == counts
 
 
+@pytest.fixture(scope="module")
+def classified(coco, results):
+    """The same results with classes, some wrong, some of a class that is in no image."""
+    rng = np.random.default_rng(11)
+    names = {one["id"]: one["name"] for one in coco.loadCats(coco.getCatIds())}
+    shown = [one["category_id"] for one in coco.dataset["annotations"]]
+    names |= {999: "nowhere"}
+    chosen = {}
+    for key, found in results.items():
+        ids = [int(rng.choice([*shown, *[999] * 20])) for _ in found]
+        for place, one in enumerate(found):
+            present = [label["category_id"] for label in coco.imgToAnns[one["image_id"]]]
+            if present and rng.random() < 0.8:
+                ids[place] = int(rng.choice(present))
+        chosen[key] = [one | {"category_id": i} for one, i in zip(found, ids, strict=True)]
+    return chosen, names
+
+
+@pytest.mark.parametrize("iou_type", IOU_TYPES)
+@pytest.mark.parametrize("scores", SCORES)
+def test_classes_count_as_pycocotools_counts_categories(
+    coco, dataset, classified, scores, iou_type
+):
+    """The sample has crowds; scores tie; some classes are only found, some only there."""
+    import fiftyone_promerge as fop
+    from fiftyone_promerge.evaluation.comparison import class_metrics
+
+    found, names = classified[0][scores, iou_type], classified[1]
+    expected = COCOeval(coco, coco.loadRes(copy.deepcopy(found)), iou_type)
+    expected.evaluate()
+    expected.accumulate()
+    expected.summarize()
+    field = f"{scores}_{iou_type}"
+    waiting = {image: [] for image in coco.getImgIds()}
+    for one in found:
+        waiting[one["image_id"]].append(names[one["category_id"]])
+    path = f"{field}.detections.label"
+    dataset.set_values(path, [waiting[image] or None for image in dataset.values("coco_id")])
+
+    results = fop.evaluate(dataset, field, iou_type=iou_type, classes="category")
+
+    assert_same_numbers(results.metrics(), expected)
+    assert 0.05 < results.metrics()["AP"] < 0.9
+    assert results.mAP() == pytest.approx(expected.stats[0], abs=1e-6)
+    by_class = class_metrics(results)
+    for place, number in enumerate(expected.params.catIds):
+        precision = expected.eval["precision"][:, :, place, 0, -1].mean()
+        recall = expected.eval["recall"][:, place, 0, -1].mean()
+        if names[number] in by_class:
+            ours = by_class[names[number]]
+            wanted = [100 * one if one >= 0 else -1 for one in (precision, recall)]
+            assert [ours["AP"], ours["AR100"]] == pytest.approx(wanted, abs=1e-4)
+        else:
+            assert precision == -1
+    assert dataset.get_evaluation_info("eval").config.classwise
+    dataset.delete_evaluation("eval")
+    dataset.set_values(path, [["object"] * len(one) or None for one in waiting.values()])
+
+
 def test_ties_follow_coco_ids_not_the_order_of_samples(coco, dataset, results):
     import fiftyone_promerge as fop
 
@@ -309,6 +368,19 @@ def test_masks_on_disk_count_like_masks_in_the_database(make_dataset, tmp_path):
     assert found.mask is None
     dataset.add_sample(square_sample(truth=[square(5, 5, 20)], found=[found]))
     assert fop.evaluate(dataset, "found", gt_field="truth").metrics()["AP"] == pytest.approx(1)
+
+
+def test_a_label_without_a_class_is_named(make_dataset):
+    import fiftyone_promerge as fop
+
+    dataset = make_dataset()
+    found = square(5, 5, 20, confidence=0.9)
+    dataset.add_sample(square_sample(truth=[square(5, 5, 20)], found=[found]))
+    with pytest.raises(ValueError, match=r"label of 'truth' at .* has no class: its kind"):
+        fop.evaluate(dataset, "found", gt_field="truth", classes="kind")
+    with pytest.raises(ValueError, match="'' is no name of an attribute"):
+        fop.evaluate(dataset, "found", gt_field="truth", classes="")
+    assert fop.evaluate(dataset, "found", "truth", classes="label").mAP(["a"]) == pytest.approx(1)
 
 
 def test_bad_fields_are_named(make_dataset):

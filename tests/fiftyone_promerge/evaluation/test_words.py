@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fiftyone_promerge.evaluation.words import MEANINGS, panel_label, percent
+from fiftyone_promerge.evaluation.words import MEANINGS, METRICS, panel_label, percent
 
 
 @pytest.mark.parametrize(
@@ -14,9 +14,7 @@ def test_an_undefined_number_is_a_dash_and_an_unknown_one_nothing(value, said):
     assert percent(value) == said
 
 
-def test_every_number_has_its_meaning(database):
-    from fiftyone_promerge.evaluation.run import METRICS
-
+def test_every_number_has_its_meaning():
     assert list(MEANINGS) == METRICS
 
 

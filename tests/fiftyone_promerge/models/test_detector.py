@@ -26,6 +26,26 @@ def test_a_broken_image_is_skipped_and_the_others_are_not(dataset, checkpoint, b
     assert [label is not None for label in dataset.values("found")] == [True] * 4 + [False]
 
 
+def test_predictions_carry_the_names_of_their_classes(dataset, checkpoint, one_thread, tiny_recipe):
+    import torch
+
+    import fiftyone_promerge as fop
+    from fiftyone_promerge.training.checkpoints.checkpoint import read_checkpoint, save_checkpoint
+    from fiftyone_promerge.training.data.labelling import Labelling
+    from fiftyone_promerge.training.engines.torchvision.model import MaskRCNN
+
+    torch.manual_seed(0)
+    labelling = Labelling(("cat", "mug"))
+    model = MaskRCNN(tiny_recipe, tiny_recipe.rounds[0], labelling=labelling).state_dict()
+    values = dataclasses.replace(read_checkpoint(checkpoint), model=model, labelling=labelling)
+    save_checkpoint(checkpoint, values)
+    detector = fop.load_detector(checkpoint, device="cpu")
+    fop.generate_masks(dataset, detector, "written", num_workers=0)
+    dataset.apply_model(detector, label_field="applied")
+    for field in ("written", "applied"):
+        assert set(dataset.count_values(f"{field}.detections.label")) == {"cat", "mug"}
+
+
 def test_a_field_of_another_detector_is_not_mixed_with(dataset, checkpoint, one_thread, tmp_path):
     import fiftyone_promerge as fop
     from fiftyone_promerge.generation.generate import FieldError

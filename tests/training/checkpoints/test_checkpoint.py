@@ -14,12 +14,14 @@ from torch import nn
 
 from fiftyone_promerge.training import load
 from fiftyone_promerge.training.checkpoints.checkpoint import (
+    FORMAT,
     Checkpoint,
     CheckpointError,
     load_state,
     read_checkpoint,
     save_checkpoint,
 )
+from fiftyone_promerge.training.data.labelling import CLASS_AGNOSTIC, Labelling
 from fiftyone_promerge.training.recipes import SMOKE
 from promerge_core import PromergeError
 
@@ -47,6 +49,31 @@ def test_it_comes_back_as_it_was(tmp_path):
     assert torch.equal(read.model["weight"], torch.arange(3.0))
     assert read.recipe["rounds"][0]["milestones"] == SMOKE.rounds[0].milestones
     assert (read.source, read.metrics) == (a_checkpoint().source, {"AP": 0.5})
+
+
+@pytest.mark.parametrize(
+    "labelling", [Labelling(("cat", "mug")), Labelling(("cat",), has_masks=False)]
+)
+def test_classes_come_back(tmp_path, labelling):
+    path = tmp_path / "detector.pt"
+    save_checkpoint(path, a_checkpoint(labelling=labelling))
+    assert read_checkpoint(path).labelling == labelling
+
+
+def test_a_detector_of_one_class_is_written_as_ever(tmp_path):
+    path = tmp_path / "detector.pt"
+    save_checkpoint(path, a_checkpoint())
+    assert "labelling" not in torch.load(path, weights_only=True)
+    assert read_checkpoint(path).labelling == CLASS_AGNOSTIC
+
+
+@pytest.mark.parametrize("stored", [7, {}, {"classes": [3], "has_masks": True}])
+def test_classes_that_are_no_names_are_refused(tmp_path, stored):
+    path = tmp_path / "detector.pt"
+    values = {name: value for name, value in vars(a_checkpoint()).items() if name != "labelling"}
+    torch.save({"format": FORMAT, **values, "labelling": stored}, path)
+    with pytest.raises(CheckpointError, match="is not a readable checkpoint"):
+        read_checkpoint(path)
 
 
 class Harmful:

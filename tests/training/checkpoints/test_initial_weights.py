@@ -11,10 +11,12 @@ from torch import nn
 
 from fiftyone_promerge.training.checkpoints.checkpoint import CheckpointError
 from fiftyone_promerge.training.checkpoints.initial_weights import (
+    Predictor,
     is_classifier,
     load_backbone,
     load_fitting,
     read_initial_weights,
+    with_classes,
 )
 
 PARTS = {"backbone": "body.", "heads": "head."}
@@ -41,7 +43,7 @@ def test_a_file_is_read_whatever_wrote_it(model, tmp_path, name):
         torch.save({"teacher": values, "epoch": 3}, tmp_path / name)
     else:
         save_file(values, tmp_path / name)
-    assert read_initial_weights(tmp_path / name).keys() == model["body"].state_dict().keys()
+    assert read_initial_weights(tmp_path / name).tensors.keys() == model["body"].state_dict().keys()
 
 
 def test_all_that_fits_is_loaded_and_counted(model):
@@ -49,6 +51,43 @@ def test_all_that_fits_is_loaded_and_counted(model):
         "backbone 6 of 6, heads 2 of 2 tensors"
     )
     assert all(bool((value == 1).all()) for value in model.state_dict().values())
+
+
+class Tells(nn.Module):
+    """A predictor of so many classes."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.scores = nn.Linear(4, classes + 1)
+        self.boxes = nn.Linear(4, 2 * classes)
+
+
+PREDICTORS = (Predictor("scores.", 1, "first"), Predictor("boxes.", 2, "none"))
+
+
+def test_each_class_begins_as_the_one_that_was_known():
+    found = Tells(1).state_dict()
+    fitted = with_classes(Tells(3), found, PREDICTORS, ("object",), ("a", "b", "c"))
+    scores = found["scores.weight"]
+    assert torch.equal(fitted["scores.weight"], scores[[0, 1, 1, 1]])
+    assert torch.equal(fitted["boxes.bias"], found["boxes.bias"].repeat(3))
+    assert load_fitting(Tells(3), fitted, {"none": "x."}, FILE) == "none 0 of 0 tensors"
+
+
+def test_a_class_keeps_what_was_learned_under_its_name():
+    found = Tells(3).state_dict()
+    fitted = with_classes(Tells(2), found, PREDICTORS, ("a", "b", "c"), ("c", "a"))
+    assert torch.equal(fitted["scores.weight"], found["scores.weight"][[0, 3, 1]])
+    assert torch.equal(fitted["boxes.weight"], found["boxes.weight"][[4, 5, 0, 1]])
+
+
+@pytest.mark.parametrize("names", [("a", "b", "c"), None])
+def test_other_classes_are_left_out(names):
+    """Also where there are as many of them, whose numbers would fit."""
+    model = Tells(3)
+    fitted = with_classes(model, Tells(3).state_dict(), PREDICTORS, names, ("x", "y", "z"))
+    with pytest.raises(CheckpointError, match="nothing in"):
+        load_fitting(model, fitted, {"none": "x."}, FILE)
 
 
 def test_what_does_not_fit_is_named_and_left_out(model):

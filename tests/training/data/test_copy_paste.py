@@ -22,7 +22,7 @@ def image_of(value, size=(8, 10)):
 def test_a_pasted_mask_cuts_what_lies_below_it():
     old = torch.stack([rectangle(0, 0, 4, 4), rectangle(5, 5, 8, 10)])
     new = rectangle(2, 2, 5, 6)[None]
-    image, masks = paste(image_of(1), old, image_of(9), new, max_cover=0.5)
+    image, masks, _ = paste(image_of(1), old, image_of(9), new, max_cover=0.5)
     expected = rectangle(0, 0, 4, 4)
     expected[2:4, 2:4] = False
     assert torch.equal(masks, torch.stack([expected, old[1], new[0]]))
@@ -33,7 +33,7 @@ def test_a_pasted_mask_cuts_what_lies_below_it():
 def test_an_instance_that_covers_half_of_another_is_not_pasted(rows, kept):
     old = rectangle(0, 0, 4, 4)[None]
     new = torch.stack([rectangle(0, 0, rows, 4), rectangle(6, 6, 8, 8)])
-    image, masks = paste(image_of(1), old, image_of(9), new, max_cover=0.5)
+    image, masks, _ = paste(image_of(1), old, image_of(9), new, max_cover=0.5)
     assert len(masks) == 2 + kept
     assert bool((image[0, :rows, :4] == 9).all()) is kept
     assert torch.equal(masks[-1], new[1]), "the other one is pasted either way"
@@ -43,7 +43,7 @@ def test_what_several_pasted_instances_hide_altogether_is_gone():
     old = rectangle(0, 0, 4, 4)[None]
     new = torch.stack([rectangle(0, 0, 1, 4), rectangle(1, 0, 2, 4), rectangle(2, 0, 3, 4)])
     new = torch.cat([new, rectangle(3, 0, 4, 4)[None]])
-    _, masks = paste(image_of(1), old, image_of(9), new, max_cover=0.5)
+    _, masks, _ = paste(image_of(1), old, image_of(9), new, max_cover=0.5)
     assert torch.equal(masks, new)
 
 
@@ -62,7 +62,10 @@ def test_random_masks_against_a_direct_computation():
         for mask in pasted:
             top |= mask
         expected = [below & ~top for below in old] + pasted
-        image, masks = paste(target, old, source, new, max_cover=0.2)
+        image, masks, origin = paste(target, old, source, new, max_cover=0.2)
+        before = [*old, *new]
+        for mask, place in zip(masks, origin.tolist(), strict=True):
+            assert torch.equal(mask, before[place] if place >= 3 else before[place] & ~top)
         assert torch.equal(masks, torch.stack([mask for mask in expected if mask.any()]))
         for channel in range(3):
             assert torch.equal(image[channel][top], source[channel][top])
@@ -99,20 +102,31 @@ def test_one_to_all_but_one_instances_are_pasted():
     assert counts == {1, 2, 3}
 
 
+def test_it_is_known_which_instances_were_pasted():
+    for seed in range(20):
+        _, masks, origin = pasted_from(4, (1.0, 1.0), seed)
+        tops = boxes_of(masks)[:, 1].tolist()
+        assert len(set(origin.tolist())) == len(masks)
+        # The source's instances lie ten pixels below each other, in their order.
+        assert [(one - tops[0]) / 10 for one in tops] == [
+            place - int(origin[0]) for place in origin.tolist()
+        ]
+
+
 def test_a_single_instance_is_pasted():
-    image, masks = pasted_from(1, (1.0, 1.0))
+    image, masks, _ = pasted_from(1, (1.0, 1.0))
     assert len(masks) == 1 and torch.equal(image[0] == 7, masks[0])
 
 
 def test_of_a_source_without_instances_none_is_pasted():
-    image, masks = pasted_from(0, (1.0, 1.0))
+    image, masks, _ = pasted_from(0, (1.0, 1.0))
     assert len(masks) == 0 and int(image.max()) == 0
 
 
 def test_instances_are_resized_and_placed_anywhere():
     sides, places = set(), set()
     for seed in range(60):
-        image, masks = pasted_from(3, (0.3, 1.0), seed)
+        image, masks, _ = pasted_from(3, (0.3, 1.0), seed)
         box = boxes_of(masks)[0]
         sides.add(int(box[2] - box[0]))
         places.add((int(box[0]), int(box[1])))
@@ -125,7 +139,7 @@ def test_a_source_of_another_shape_fits_into_the_image():
     source = torch.ones(2, 30, 90, dtype=torch.bool)
     empty = torch.zeros(0, 40, 40, dtype=torch.bool)
     rng = np.random.default_rng(0)
-    _, masks = copy_paste(
+    _, masks, _ = copy_paste(
         image_of(0, (40, 40)), empty, image_of(7, (30, 90)), source, (1.0, 1.0), 0.5, rng
     )
     left, top, right, bottom = boxes_of(masks)[0].tolist()

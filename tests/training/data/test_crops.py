@@ -42,7 +42,7 @@ def drawn():
 @pytest.mark.parametrize("scale", [0.7, 1.0, 1.6])
 def test_a_crop_shows_its_part_of_the_image_and_of_the_masks(drawn, scale):
     picture, record = drawn
-    image, masks = crop_record(picture, record, Window(scale, 0, 0, 96))
+    image, masks, _ = crop_record(picture, record, Window(scale, 0, 0, 96))
     assert image.shape == (3, 96, 96) and masks.shape[1:] == (96, 96)
     x, y, width, height = (round(value * scale) for value in BOXES[0])
     inside = masks[0, y + 1 : y + height - 1, x + 1 : x + width - 1]
@@ -56,7 +56,7 @@ def test_a_crop_shows_its_part_of_the_image_and_of_the_masks(drawn, scale):
 
 def test_beside_the_image_is_the_mean_colour(drawn):
     picture, record = drawn
-    image, masks = crop_record(picture, record, Window(0.5, -14, -20, 128))
+    image, masks, _ = crop_record(picture, record, Window(0.5, -14, -20, 128))
     assert image[:, 0, 0].tolist() == image[:, -1, -1].tolist() == [124, 116, 104]
     assert image[:, 20, 14].tolist() == [20, 20, 20]  # where the image begins
     assert masks[0].nonzero()[0].tolist() == [20 + 5, 14 + 5]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fiftyone_promerge.training.data.boxes import box_mask
 from fiftyone_promerge.training.data.records import (
     Record,
     RecordError,
@@ -53,6 +54,20 @@ def test_boxes_are_tight_and_scores_kept(tmp_path):
     write_records(tmp_path / "r.jsonl", [Record("k", "/k.jpg", 20, 30, (mask,))])
     read = RecordFile(tmp_path / "r.jsonl")[0].masks[0]
     assert (read.bbox, read.area, read.score) == ((6.0, 4.0, 3.0, 3.0), 9, 0.25)
+
+
+def test_classes_and_boxes_come_back_and_a_mask_of_one_class_is_written_as_ever(tmp_path, records):
+    path = tmp_path / "r.jsonl"
+    plain, mug = records[0].masks[0], dataclasses.replace(records[0].masks[1], label="mug")
+    boxes = (box_mask((1.5, 2.25, 20.0, 20.5), 64, 64, "cat", 0.5),)
+    named = dataclasses.replace(records[0], masks=(plain, mug), boxes=boxes)
+    counts = write_records(path, [records[0], named])
+    assert list(RecordFile(path)) == [records[0], named]
+    assert counts.masks == 5
+    first, second = map(json.loads, path.read_text().splitlines())
+    assert first["masks"][0] == [plain.segmentation["counts"], 1.0]
+    assert first.keys() == {"key", "path", "size", "masks", "crowds"}
+    assert second["boxes"] == [[1.5, 2.25, 20.0, 20.5, 0.5, "cat"]]
 
 
 def test_masks_of_area_0_are_left_out_and_counted(tmp_path):

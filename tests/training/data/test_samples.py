@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from fiftyone_promerge.training.data.labelling import NO_CLASS, Labelling
 from fiftyone_promerge.training.data.records import (
     Record,
     RecordError,
@@ -79,6 +80,47 @@ def test_without_pasting_every_image_has_its_own_instances_alone(file, tiny_reci
     assert max(len(pasted[number].masks) for number in range(20)) > 2
 
 
+@pytest.mark.parametrize("crop", [None, 48])
+def test_classes_and_boxes_follow_their_instances(tmp_path, tiny_recipe, crop):
+    """Red is of the first class, green of the second, blue of none and has a box alone."""
+    colours = {"red": (250, 0, 0), "green": (0, 250, 0), "object": (0, 0, 250)}
+    records = []
+    for number in range(6):
+        image, masks = np.zeros((64, 64, 3), np.uint8), {}
+        for place, name in enumerate(np.random.default_rng(number).permutation([*colours])):
+            array = np.zeros((64, 64), bool)
+            array[20 * place + 2 : 20 * place + 18, 8:48] = True
+            image[array] = colours[name]
+            masks[name] = dataclasses.replace(
+                mask_from_rle(encode_rle(array[None])[0]), label=str(name)
+            )
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(image).save(path)
+        box = masks.pop("object")
+        records.append(Record(str(number), str(path), 64, 64, tuple(masks.values()), (), (box,)))
+    write_records(tmp_path / "r.jsonl", records)
+    recipe = dataclasses.replace(tiny_recipe, crop=crop)
+    made = TrainingSamples(
+        RecordFile(tmp_path / "r.jsonl"),
+        np.arange(6),
+        recipe,
+        recipe.rounds[0],
+        labelling=Labelling(("green", "red")),
+    )
+    counts = []
+    for number in range(30):
+        sample = made[number]
+        counts.append(len(sample.masks))
+        # Where instances overlap, that of the pasted image lies above.
+        for mask, kind, has_mask in zip(
+            sample.masks, sample.classes.tolist(), sample.has_mask.tolist(), strict=True
+        ):
+            colour = sample.image[:, mask].float().median(1).values
+            assert int(colour.argmax()) == {1: 1, 2: 0, NO_CLASS: 2}[kind]
+            assert has_mask == (kind != NO_CLASS)
+    assert max(counts) > 3, "nothing was pasted"
+
+
 def test_an_unreadable_image_is_replaced_by_the_next_one(records, tmp_path, tiny_recipe, caplog):
     (tmp_path / "broken.png").write_text("words")
     Image.new("RGB", (63, 64)).save(tmp_path / "narrow.png")
@@ -108,7 +150,7 @@ def test_an_image_keeps_its_shape_within_the_long_side():
     record = Record("k", "/k.png", 30, 100, (mask_from_rle(encode_rle(array)[0]),))
     picture = Image.new("RGB", (100, 30))
     for short_side, expected in ((60, (60, 200)), (90, (75, 250))):
-        image, masks = resize_record(picture, record, short_side, long_side=250)
+        image, masks, _ = resize_record(picture, record, short_side, long_side=250)
         assert tuple(image.shape) == (3, *expected)
         share = masks.float().mean() / array.mean()
         assert share == pytest.approx(1, abs=0.03)
@@ -119,10 +161,11 @@ def test_a_mask_that_vanishes_is_left_out():
     array[0, 50:51, 50:51] = True
     array[1, 10:60, 10:60] = True
     masks = tuple(map(mask_from_rle, encode_rle(array)))
-    _, resized = resize_record(
+    _, resized, kept = resize_record(
         Image.new("RGB", (100, 100)), Record("k", "/k", 100, 100, masks), 10, 100
     )
     assert resized.sum((1, 2)).tolist() == [25]
+    assert kept.tolist() == [1]
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])

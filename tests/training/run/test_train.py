@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from fiftyone_promerge.training import TrainingError, is_running
+from fiftyone_promerge.training import TrainingError, is_running, load
 from fiftyone_promerge.training.checkpoints.checkpoint import read_checkpoint
+from fiftyone_promerge.training.data.labelling import Labelling
 from fiftyone_promerge.training.data.records import RecordError
 from fiftyone_promerge.training.recipes import RecipeError, find_recipe
 from promerge_core import PromergeError
@@ -29,6 +30,33 @@ def test_the_checkpoint_says_everything(trained, records):
     assert {"torch", "torchvision", "lightning", "fiftyone-promerge"} == set(checkpoint.versions)
     assert 0 <= checkpoint.metrics["AP"] <= 1
     assert np.isfinite(checkpoint.metrics["loss"])
+
+
+def test_a_run_with_classes_begins_with_the_detector_of_one(
+    trained, run, records, tmp_path, capsys
+):
+    """Some labels have a box alone, and some no class."""
+    named = [
+        dataclasses.replace(
+            record,
+            masks=(dataclasses.replace(record.masks[0], label="cat"),),
+            boxes=(dataclasses.replace(record.masks[1], label="mug" if number % 3 else "object"),),
+        )
+        for number, record in enumerate(records)
+    ]
+    options = {"classes": "label", "weights": str(trained[0])}
+    path = run(named, tmp_path / "run", **options)
+    said = capsys.readouterr().out
+    assert "classes: cat (10), mug (6); 4 labels have no class" in said
+    assert "heads 20 of 20 tensors" in said
+    assert read_checkpoint(path).labelling == Labelling(("cat", "mug"))
+    (masks,) = load(path, torch.device("cpu")).predict([np.full((64, 64, 3), 200, np.uint8)])
+    assert {mask.label for mask in masks} <= {"cat", "mug"} and masks
+    before, after = (read_checkpoint(one).model for one in (trained[0], path))
+    scores = "roi_heads.box_predictor.cls_score.weight"
+    assert len(before[scores]) == 2 and len(after[scores]) == 3
+    with pytest.raises(TrainingError, match="begun with classes label, now it is None"):
+        run(named, tmp_path / "run", weights=str(trained[0]))
 
 
 def test_progress_counts_iterations_and_tells_losses(trained):

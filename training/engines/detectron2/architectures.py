@@ -12,24 +12,24 @@ class Architecture(NamedTuple):
 
     Attributes:
         config: detectron2's own configuration of it, in `model_zoo/configs/common/models`.
-        droploss_heads: the class of its ROI heads with DropLoss, in the module `models`.
+        heads: the class of its ROI heads, in the module `models`.
         mark: a parameter that only this architecture has.
     """
 
     config: str
-    droploss_heads: str
+    heads: str
     mark: str
 
 
 ARCHITECTURES = {
     "mask_rcnn": Architecture(
         config="mask_rcnn_fpn.py",
-        droploss_heads="DropLossROIHeads",
+        heads="MaskROIHeads",
         mark="roi_heads.box_predictor.cls_score.weight",
     ),
     "cascade_mask_rcnn": Architecture(
         config="cascade_rcnn.py",
-        droploss_heads="DropLossCascadeROIHeads",
+        heads="CascadeMaskROIHeads",
         mark="roi_heads.box_predictor.0.cls_score.weight",
     ),
 }

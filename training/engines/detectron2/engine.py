@@ -16,6 +16,7 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from fiftyone_promerge.training.data.labelling import NO_CLASS, Labelling
 from fiftyone_promerge.training.data.samples import RecordImages, Sample, Steps, TrainingSamples
 from fiftyone_promerge.training.engines.base import Detector, Job, TrainingError, World
 from fiftyone_promerge.training.engines.pictures import show_validation
@@ -79,20 +80,22 @@ def check(recipe: Recipe, architecture: str) -> None:
         )
 
 
-def fit(recipe: Recipe, architecture: str, weights: Path) -> str:
+def fit(recipe: Recipe, architecture: str, weights: Path, labelling: Labelling) -> str:
     """Says what of a file a training would begin with; see `EngineModule.fit`.
 
     Args:
         recipe: the numbers.
         architecture: a name that the engine's entry admits.
         weights: the file.
+        labelling: the classes to learn.
 
     Returns:
         how much of each part of the detector is in it, and what in it has no place.
     """
     with torch.random.fork_rng():
-        model = instantiate(model_config(architecture, recipe, recipe.rounds[0]))
-    return load_weights(model, weights)
+        config = model_config(architecture, recipe, recipe.rounds[0], labelling=labelling)
+        model = instantiate(config)
+    return load_weights(model, weights, labelling)
 
 
 def measure(job: Job) -> Pace:
@@ -152,9 +155,11 @@ def load(checkpoint: Checkpoint, device: torch.device) -> Detector:
     checkpoint.check_architecture()
     recipe = Recipe.from_dict(checkpoint.recipe)
     schedule = recipe.rounds[checkpoint.round]
-    model = instantiate(model_config(checkpoint.architecture, recipe, schedule))
+    labelling = checkpoint.labelling
+    config = model_config(checkpoint.architecture, recipe, schedule, labelling=labelling)
+    model = instantiate(config)
     load_state(model, checkpoint.model, "the checkpoint")
-    return Detectron2Detector(model.to(device).eval(), recipe, device)
+    return Detectron2Detector(model.to(device).eval(), recipe, labelling, device)
 
 
 def _initial_model(job: Job, world: World) -> GeneralizedRCNN:
@@ -163,11 +168,12 @@ def _initial_model(job: Job, world: World) -> GeneralizedRCNN:
         norm = "SyncBN" if torch.cuda.is_available() else "naiveSyncBN"
     with torch.random.fork_rng():
         torch.manual_seed(job.recipe.seed)
-        model = instantiate(model_config(job.architecture, job.recipe, job.schedule, norm))
+        config = model_config(job.architecture, job.recipe, job.schedule, norm, job.labelling)
+        model = instantiate(config)
     if job.detector is not None:
         load_state(model, read_checkpoint(job.detector).model, str(job.detector))
     elif job.weights is not None:
-        load_weights(model, job.weights)
+        load_weights(model, job.weights, job.labelling)
     return model
 
 
@@ -213,7 +219,9 @@ def _loader(
     job: Job, world: World, iterations: int, first: int = 0, pastes: bool = True
 ) -> DataLoader:
     return DataLoader(
-        TrainingSamples(job.records, job.split.train, job.recipe, job.schedule, pastes),
+        TrainingSamples(
+            job.records, job.split.train, job.recipe, job.schedule, pastes, job.labelling
+        ),
         batch_sampler=Steps(iterations, job.recipe.batch_size, world.rank, world.world_size, first),
         num_workers=job.num_workers,
         collate_fn=_to_inputs,
@@ -230,7 +238,9 @@ def _to_inputs(samples: list[Sample]) -> list[dict[str, Any]]:
             "instances": Instances(
                 tuple(sample.image.shape[1:]),
                 gt_boxes=Boxes(sample.boxes),
-                gt_classes=torch.zeros(len(sample.boxes), dtype=torch.int64),
+                # From 0, with the background behind all; what has no class stays below 0.
+                gt_classes=torch.where(sample.classes > 0, sample.classes - 1, NO_CLASS),
+                gt_has_mask=sample.has_mask,
                 gt_masks=BitMasks(sample.masks),
             ),
         }
@@ -242,7 +252,7 @@ def _validate(
     job: Job, world: World, model: GeneralizedRCNN, validations: Validations
 ) -> dict[str, float]:
     """AP on the validation images, which the processes share; in rank 0, which keeps the best."""
-    detector = Detectron2Detector(model.eval(), job.recipe, model.device)
+    detector = Detectron2Detector(model.eval(), job.recipe, job.labelling, model.device)
     share = RecordImages(job.records, job.split.validation[world.rank :: world.world_size])
     found = {
         position: detector.predict([pixels])[0]
@@ -253,7 +263,7 @@ def _validate(
     parts = comm.gather(found)
     if world.rank != 0:
         return {}
-    metrics = precision_of_parts(job.records, parts)
+    metrics = precision_of_parts(job.records, parts, job.labelling)
     # After its last step detectron2 counts one more.
     done = min(get_event_storage().iter + 1, job.schedule.iterations)
     if validations.add(done, metrics["AP"]):
@@ -273,4 +283,5 @@ def _checkpoint(job: Job, model: GeneralizedRCNN, metrics: dict[str, float]) -> 
         versions=library_versions("detectron2"),
         metrics=metrics,
         model=model.state_dict(),
+        labelling=job.labelling,
     )

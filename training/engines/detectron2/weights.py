@@ -12,11 +12,14 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
     CheckpointError,
 )
 from fiftyone_promerge.training.checkpoints.initial_weights import (
+    Predictor,
     is_classifier,
     load_fitting,
     read_initial_weights,
+    with_classes,
 )
 from fiftyone_promerge.training.checkpoints.restricted_pickle import read_weights
+from fiftyone_promerge.training.data.labelling import CLASS_AGNOSTIC, Labelling
 from fiftyone_promerge.training.recipes import RECIPES
 
 from .architectures import ARCHITECTURES
@@ -30,6 +33,11 @@ PARTS = {
 """A detector's parts, and how the names of their parameters begin."""
 
 _TORCHVISION = ("backbone.body.", "rpn.")
+_PREDICTORS = (
+    Predictor(".cls_score.", 1, "last"),
+    Predictor(".bbox_pred.", 4, "none"),
+    Predictor("mask_head.predictor.", 1, "none"),
+)
 
 # Buffers that older versions of detectron2 saved and today's compute.
 _COMPUTED = re.compile(r"pixel_(mean|std)|proposal_generator\.anchor_generator\.cell_anchors\.\d+")
@@ -66,7 +74,7 @@ def import_checkpoint(path: str | Path) -> Checkpoint:
     )
 
 
-def load_weights(model: nn.Module, path: Path) -> str:
+def load_weights(model: nn.Module, path: Path, labelling: Labelling = CLASS_AGNOSTIC) -> str:
     """Loads what fits a detector from a file with a backbone or with a whole detector.
 
     Args:
@@ -74,6 +82,7 @@ def load_weights(model: nn.Module, path: Path) -> str:
         path: a ResNet-50 in the naming of torchvision (`layer1.0.conv1.weight`), as DINO published
             it, or of detectron2 (`res2.0.conv1.weight`), as CutLER did; or a detector that this
             engine trained, or detectron2.
+        labelling: the classes to learn; from a detector of one class each begins as that one.
 
     Returns:
         how much of each part was loaded, and what was not.
@@ -81,9 +90,8 @@ def load_weights(model: nn.Module, path: Path) -> str:
     Raises:
         PromergeError: the file cannot be read, its backbone is another one, or nothing fits.
     """
-    found = {
-        name: one for name, one in read_initial_weights(path).items() if not _COMPUTED.match(name)
-    }
+    weights = read_initial_weights(path)
+    found = {name: one for name, one in weights.tensors.items() if not _COMPUTED.match(name)}
     if any(name.startswith(_TORCHVISION) for name in found):
         raise CheckpointError(
             f"{path} is a detector of torchvision, whose classes have another order; begin with it "
@@ -94,6 +102,7 @@ def load_weights(model: nn.Module, path: Path) -> str:
         found = {
             PARTS["backbone"] + name: one for name, one in named.items() if not is_classifier(name)
         }
+    found = with_classes(model, found, _PREDICTORS, weights.classes, labelling.names)
     return load_fitting(model, found, PARTS, path)
 
 

@@ -17,6 +17,7 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
     load_state,
     save_checkpoint,
 )
+from fiftyone_promerge.training.data.labelling import Labelling
 from fiftyone_promerge.training.engines.base import Detector, Job, TrainingError, World
 from fiftyone_promerge.training.recipes import Recipe
 from fiftyone_promerge.training.recipes.budget import Pace
@@ -67,20 +68,21 @@ def check(recipe: Recipe, architecture: str) -> None:
         check_timm_net(sizes.backbone)
 
 
-def fit(recipe: Recipe, architecture: str, weights: Path) -> str:
+def fit(recipe: Recipe, architecture: str, weights: Path, labelling: Labelling) -> str:
     """Says what of a file a training would begin with; see `EngineModule.fit`.
 
     Args:
         recipe: the numbers.
         architecture: a name that the engine's entry admits.
         weights: the file.
+        labelling: the classes to learn.
 
     Returns:
         how much of each part of the detector is in it, and what in it has no place.
     """
     with torch.random.fork_rng():
-        model = MaskRCNN(recipe, recipe.rounds[0], architecture)
-    return load_weights(model, weights)
+        model = MaskRCNN(recipe, recipe.rounds[0], architecture, labelling=labelling)
+    return load_weights(model, weights, labelling)
 
 
 def train(job: Job) -> None:
@@ -222,6 +224,11 @@ def load(checkpoint: Checkpoint, device: torch.device) -> Detector:
     """
     checkpoint.check_architecture()
     recipe = Recipe.from_dict(checkpoint.recipe)
-    model = MaskRCNN(recipe, recipe.rounds[checkpoint.round], checkpoint.architecture)
+    model = MaskRCNN(
+        recipe,
+        recipe.rounds[checkpoint.round],
+        checkpoint.architecture,
+        labelling=checkpoint.labelling,
+    )
     load_state(model, checkpoint.model, "the checkpoint")
     return TorchvisionDetector(model.to(device).eval(), device)

@@ -55,11 +55,13 @@ class DetectorModule(pl.LightningModule):
         self.plan = Plan(job.schedule.iterations, job.pace)
         with torch.random.fork_rng():
             torch.manual_seed(job.recipe.seed)
-            self.model = MaskRCNN(job.recipe, job.schedule, job.architecture, _norm(world))
+            self.model = MaskRCNN(
+                job.recipe, job.schedule, job.architecture, _norm(world), job.labelling
+            )
         if job.detector is not None:
             load_state(self.model, read_checkpoint(job.detector).model, str(job.detector))
         elif job.weights is not None:
-            load_weights(self.model, job.weights)
+            load_weights(self.model, job.weights, job.labelling)
         decay = job.recipe.average
         self.average = None if decay is None else averaged(self.model, decay)
 
@@ -134,7 +136,8 @@ class DetectorModule(pl.LightningModule):
             {
                 "boxes": sample.boxes,
                 "masks": sample.masks.byte(),
-                "labels": torch.ones(len(sample.boxes), dtype=torch.int64, device=self.device),
+                "labels": sample.classes,
+                "has_mask": sample.has_mask,
             }
             for sample in batch
         ]
@@ -159,7 +162,7 @@ class DetectorModule(pl.LightningModule):
             parts *= self._world.world_size
             dist.all_gather_object(parts, self._found)
         self._found = {}
-        metrics = precision_of_parts(self._job.records, parts)
+        metrics = precision_of_parts(self._job.records, parts, self._job.labelling)
         self.log_dict(metrics, sync_dist=True)
         is_best = self._validations.add(self.trainer.global_step, metrics["AP"])
         if self.trainer.is_global_zero:
@@ -182,6 +185,7 @@ class DetectorModule(pl.LightningModule):
             versions=library_versions("torchvision", "lightning"),
             metrics={**latest_metrics(self.trainer), **(metrics or {})},
             model=self.kept.state_dict(),
+            labelling=job.labelling,
         )
 
 
@@ -204,7 +208,7 @@ def make_loader(job: Job, world: World, first: int = 0) -> DataLoader:
     """
     recipe, schedule = job.recipe, job.schedule
     return DataLoader(
-        TrainingSamples(job.records, job.split.train, recipe, schedule),
+        TrainingSamples(job.records, job.split.train, recipe, schedule, labelling=job.labelling),
         batch_sampler=Steps(
             schedule.iterations, recipe.batch_size, world.rank, world.world_size, first=first
         ),

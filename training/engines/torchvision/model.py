@@ -1,4 +1,4 @@
-"""Mask R-CNN, class-agnostic, of torchvision's parts and a recipe's numbers."""
+"""Mask R-CNN of torchvision's parts and a recipe's numbers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import MultiScaleRoIAlign
 
+from fiftyone_promerge.training.data.labelling import CLASS_AGNOSTIC, Labelling
 from fiftyone_promerge.training.recipes import Recipe, Round
 from promerge_core.backbones.base import IMAGENET_MEAN, IMAGENET_STD
 
@@ -22,7 +23,6 @@ from .parts import Heads, ProposalHead, ProposalNetwork, Transform
 from .sampling import SeededSampler
 
 # Numbers that no recipe has are torchvision's defaults, which are those of the papers.
-_CLASSES = 2  # background and object
 _RPN_SAMPLES = (256, 0.5)  # anchors sampled per image, and the share of positive ones (Ren 2015)
 _POSITIVE_PROPOSALS = 0.25  # share of the proposals sampled for the heads (Girshick 2015)
 
@@ -31,14 +31,16 @@ class MaskRCNN(GeneralizedRCNN):
     """Mask R-CNN (He et al. 2017) with DropLoss, whose choices depend on the samples alone.
 
     In training it takes images as float tensors [3, H, W] in [0, 1], already resized, and targets
-    with `boxes`, `labels` and `masks`, and gives the losses. In evaluation it takes images of any
-    size and gives for each a dict with `masks`, a list of `promerge_core.Mask`, best first.
+    with `boxes`, `labels` (from 1, or `NO_CLASS`), `masks` and `has_mask`, and gives the losses. In
+    evaluation it takes images of any size and gives for each a dict with `masks`, a list of
+    `promerge_core.Mask`, best first.
 
     Args:
         recipe: the numbers.
         schedule: those of the round.
         architecture: its name in the registry.
         batch_norm: the batch norm of the backbone and the FPN, if the recipe's norm is that.
+        labelling: the classes.
 
     Raises:
         TrainingError: timm has no such backbone.
@@ -50,17 +52,19 @@ class MaskRCNN(GeneralizedRCNN):
         schedule: Round,
         architecture: str = "mask_rcnn",
         batch_norm: Norm = nn.BatchNorm2d,
+        labelling: Labelling = CLASS_AGNOSTIC,
     ) -> None:
         self.samplers = (
             SeededSampler(*_RPN_SAMPLES, recipe.seed),
             SeededSampler(recipe.proposals_per_image, _POSITIVE_PROPOSALS, recipe.seed),
         )
-        sizes = find_architecture(architecture)
+        sizes, classes = find_architecture(architecture), 1 + len(labelling.names)
         super().__init__(
             _backbone(sizes, len(recipe.anchor_sizes), find_norm(recipe.norm, batch_norm)),
             _proposal_network(sizes, recipe, schedule, self.samplers[0]),
-            _heads(sizes, recipe, schedule, self.samplers[1]),
+            _heads(sizes, recipe, schedule, self.samplers[1], classes),
             Transform(
+                labelling,
                 recipe.test_short_side,
                 recipe.long_side,
                 list(IMAGENET_MEAN),
@@ -106,14 +110,14 @@ def _proposal_network(
 
 
 def _heads(
-    sizes: Architecture, recipe: Recipe, schedule: Round, sampler: SeededSampler
+    sizes: Architecture, recipe: Recipe, schedule: Round, sampler: SeededSampler, classes: int
 ) -> RoIHeads:
     levels = [str(level) for level in range(min(len(recipe.anchor_sizes), 4))]
     mask_norm = group_norm if recipe.norm == "group" else None
     heads = Heads(
         MultiScaleRoIAlign(levels, output_size=7, sampling_ratio=2),
         TwoMLPHead(sizes.fpn_channels * 7**2, sizes.box_channels),
-        FastRCNNPredictor(sizes.box_channels, _CLASSES),
+        FastRCNNPredictor(sizes.box_channels, classes),
         0.5,  # IoU with a target from which on a proposal is positive
         0.5,  # and below which it is negative
         recipe.proposals_per_image,
@@ -124,7 +128,7 @@ def _heads(
         100,  # detections per image
         MultiScaleRoIAlign(levels, output_size=14, sampling_ratio=2),
         MaskRCNNHeads(sizes.fpn_channels, sizes.mask_channels, dilation=1, norm_layer=mask_norm),
-        MaskRCNNPredictor(sizes.mask_channels[-1], sizes.mask_channels[-1], _CLASSES),
+        MaskRCNNPredictor(sizes.mask_channels[-1], sizes.mask_channels[-1], classes),
         droploss_iou=schedule.droploss_iou,
     )
     heads.fg_bg_sampler = sampler

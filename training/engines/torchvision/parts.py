@@ -17,11 +17,12 @@ from torchvision.models.detection.roi_heads import (
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
+from fiftyone_promerge.training.data.labelling import Labelling
 from fiftyone_promerge.training.engines.droploss import droploss_weights
-from fiftyone_promerge.training.engines.pasting import paste_in_parts
+from fiftyone_promerge.training.engines.pasting import boxes_as_masks, paste_in_parts
 from promerge_core import Mask
 
-_OBJECT = 1  # the class; 0 is the background
+_BACKGROUND = 0  # the class before all others
 
 
 def process_share(count: int, device: torch.device) -> torch.Tensor | float:
@@ -115,10 +116,13 @@ class Heads(RoIHeads):
         if self._droploss_iou is None:
             return losses.mean()
         with torch.no_grad():
-            predicted = self.box_coder.decode(deltas, proposals)[:, _OBJECT]
+            # The box of the class that it most looks like.
+            best = logits[:, _BACKGROUND + 1 :].argmax(1) + _BACKGROUND + 1
+            boxes = self.box_coder.decode(deltas, proposals)
+            predicted = boxes[torch.arange(len(best), device=best.device), best]
             weights = [
-                droploss_weights(boxes, target["boxes"], self._droploss_iou)
-                for boxes, target in zip(
+                droploss_weights(image, target["boxes"], self._droploss_iou)
+                for image, target in zip(
                     predicted.split([len(boxes) for boxes in proposals]), targets, strict=True
                 )
             ]
@@ -133,7 +137,11 @@ class Heads(RoIHeads):
         labels: list[torch.Tensor],
         targets: list[dict[str, torch.Tensor]],
     ) -> torch.Tensor:
-        positive = [(image > 0).nonzero()[:, 0] for image in labels]
+        positive = [(image > _BACKGROUND).nonzero()[:, 0] for image in labels]
+        positive = [
+            image[target["has_mask"][match[image]]]
+            for image, match, target in zip(positive, matched, targets, strict=True)
+        ]
         boxes = [image[chosen] for image, chosen in zip(proposals, positive, strict=True)]
         matches = [image[chosen] for image, chosen in zip(matched, positive, strict=True)]
         logits = self.mask_predictor(
@@ -150,7 +158,16 @@ class Heads(RoIHeads):
 
 
 class Transform(GeneralizedRCNNTransform):
-    """torchvision's transform, giving masks as RLE: those of large photos do not fit in memory."""
+    """torchvision's transform, giving masks as RLE: those of large photos do not fit in memory.
+
+    Args:
+        labelling: the classes; without masks an object is all pixels of its box.
+        args: see torchvision's `GeneralizedRCNNTransform`.
+    """
+
+    def __init__(self, labelling: Labelling, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._labelling = labelling
 
     def postprocess(
         self,
@@ -163,15 +180,24 @@ class Transform(GeneralizedRCNNTransform):
             return result
         for found, shape, size in zip(result, image_shapes, original_image_sizes, strict=True):
             boxes = resize_boxes(found["boxes"], shape, size)
-            found["masks"] = _pasted(found["masks"], boxes, found["scores"].tolist(), size)
+            scores = found["scores"].tolist()
+            labels = [self._labelling.names[number - 1] for number in found["labels"].tolist()]
+            if self._labelling.has_masks:
+                found["masks"] = _pasted(found["masks"], boxes, scores, size, labels)
+            else:
+                found["masks"] = boxes_as_masks(boxes.tolist(), scores, size, labels)
         return result
 
 
 def _pasted(
-    masks: torch.Tensor, boxes: torch.Tensor, scores: list[float], size: tuple[int, int]
+    masks: torch.Tensor,
+    boxes: torch.Tensor,
+    scores: list[float],
+    size: tuple[int, int],
+    labels: list[str],
 ) -> list[Mask]:
-    def paste(part: slice) -> tuple[np.ndarray, list[float]]:
+    def paste(part: slice) -> tuple[np.ndarray, list[float], list[str]]:
         pasted = paste_masks_in_image(masks[part], boxes[part], size) > 0.5
-        return pasted[:, 0].cpu().numpy(), scores[part]
+        return pasted[:, 0].cpu().numpy(), scores[part], labels[part]
 
     return paste_in_parts(len(boxes), size, paste)

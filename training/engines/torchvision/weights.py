@@ -10,10 +10,13 @@ import torch
 from torch import nn
 
 from fiftyone_promerge.training.checkpoints.initial_weights import (
+    Predictor,
     is_classifier,
     load_fitting,
     read_initial_weights,
+    with_classes,
 )
+from fiftyone_promerge.training.data.labelling import CLASS_AGNOSTIC, Labelling
 
 from .backbones.timm_nets import TimmFPN, timm_name
 from .model import MaskRCNN
@@ -21,6 +24,11 @@ from .model import MaskRCNN
 PARTS = {"backbone": "backbone.body.", "FPN": "backbone.fpn.", "RPN": "rpn.", "heads": "roi_heads."}
 """A detector's parts, and how the names of their parameters begin."""
 
+_PREDICTORS = (
+    Predictor("box_predictor.cls_score.", 1, "first"),
+    Predictor("box_predictor.bbox_pred.", 4, "first"),
+    Predictor("mask_predictor.mask_fcn_logits.", 1, "first"),
+)
 _BOTTOM_UP = "backbone.bottom_up."  # what detectron2 calls a backbone without its FPN
 _DETECTRON2 = (_BOTTOM_UP, "proposal_generator.")
 
@@ -60,7 +68,7 @@ _RESNET_NAMES: Rules = (
 )
 
 
-def load_weights(model: MaskRCNN, path: Path) -> str:
+def load_weights(model: MaskRCNN, path: Path, labelling: Labelling = CLASS_AGNOSTIC) -> str:
     """Loads what fits a detector from a file with a backbone or with a whole detector.
 
     Args:
@@ -68,6 +76,7 @@ def load_weights(model: MaskRCNN, path: Path) -> str:
         path: a ResNet of DINO, torchvision, timm or detectron2, a state dict of the model's
             ConvNet in timm, a detector of `promerge train` or of detectron2, such as CutLER's, or
             a Mask R-CNN of torchvision.
+        labelling: the classes to learn; from a detector of one class each begins as that one.
 
     Returns:
         how much of each part was loaded, and what was not.
@@ -75,7 +84,10 @@ def load_weights(model: MaskRCNN, path: Path) -> str:
     Raises:
         PromergeError: the file cannot be read, its backbone is another one, or nothing fits.
     """
-    return load_fitting(model, translate(model, read_initial_weights(path)), PARTS, path)
+    found = read_initial_weights(path)
+    tensors = translate(model, found.tensors)
+    tensors = with_classes(model, tensors, _PREDICTORS, found.classes, labelling.names)
+    return load_fitting(model, tensors, PARTS, path)
 
 
 def translate(model: MaskRCNN, found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -84,8 +84,10 @@ def build() -> Callable[..., Any]:
 
     from fiftyone_promerge.training.engines.detectron2.models import model_config
 
-    def call(architecture: str, schedule: Any = CUTLER.rounds[0], seed: int = 0) -> Any:
+    def call(
+        architecture: str, schedule: Any = CUTLER.rounds[0], seed: int = 0, **options: Any
+    ) -> Any:
         torch.manual_seed(seed)
-        return instantiate(model_config(architecture, CUTLER, schedule))
+        return instantiate(model_config(architecture, CUTLER, schedule, **options))
 
     return call

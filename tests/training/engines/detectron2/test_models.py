@@ -20,10 +20,11 @@ from detectron2.modeling.roi_heads import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 
+from fiftyone_promerge.training.data.labelling import NO_CLASS, Labelling
 from fiftyone_promerge.training.data.samples import Sample
 from fiftyone_promerge.training.engines.detectron2.architectures import ARCHITECTURES
 from fiftyone_promerge.training.engines.detectron2.engine import _to_inputs
-from fiftyone_promerge.training.engines.detectron2.models import DropLossOutputLayers
+from fiftyone_promerge.training.engines.detectron2.models import OutputLayers
 from fiftyone_promerge.training.recipes import CUTLER
 
 CASCADE = "cascade_mask_rcnn"
@@ -54,14 +55,16 @@ def yacs_model(architecture):
     return build_model(cfg)
 
 
-def image_with_boxes(boxes):
+def image_with_boxes(boxes, classes=None, with_masks=True):
     """A training input of noise with rectangles as instances."""
     boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     masks = torch.zeros(len(boxes), 96, 128, dtype=torch.bool)
     for mask, (left, top, right, bottom) in zip(masks, boxes.int().tolist(), strict=True):
         mask[top:bottom, left:right] = True
     pixels = np.random.default_rng(0).integers(256, size=(3, 96, 128))
-    return _to_inputs([Sample(0, torch.from_numpy(pixels).byte(), masks, boxes)])
+    kinds = torch.ones(len(boxes), dtype=torch.int64) if classes is None else torch.tensor(classes)
+    has_mask = torch.full((len(boxes),), fill_value=with_masks)
+    return _to_inputs([Sample(0, torch.from_numpy(pixels).byte(), masks, boxes, kinds, has_mask)])
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -103,7 +106,7 @@ def test_droploss_in_the_loss_of_a_box_head():
     generator = torch.Generator().manual_seed(0)
     coder = Box2BoxTransform((10.0, 10.0, 5.0, 5.0))
     settings = {"box2box_transform": coder, "num_classes": 1, "cls_agnostic_bbox_reg": True}
-    head = DropLossOutputLayers(input_shape=8, droploss_iou=0.01, **settings)
+    head = OutputLayers(input_shape=8, droploss_iou=0.01, **settings)
     plain = FastRCNNOutputLayers(input_shape=8, **settings)
     corners = torch.randint(0, 100, (14, 2), generator=generator).float()
     boxes = torch.cat([corners, corners + 20], dim=1)
@@ -147,10 +150,33 @@ def test_droploss_sees_every_target_of_an_image(architecture, build):
     model = build(architecture, dataclasses.replace(CUTLER.rounds[0], droploss_iou=0.01))
     with EventStorage():
         losses = model.train()(image_with_boxes(boxes) * 2)
-        predictors = [layer for layer in model.modules() if isinstance(layer, DropLossOutputLayers)]
+        predictors = [layer for layer in model.modules() if isinstance(layer, OutputLayers)]
         assert len(predictors) == (3 if architecture == CASCADE else 1)
         for predictor in predictors:
             assert [targets.tolist() for targets in predictor.targets] == [boxes, boxes]
         empty = model(image_with_boxes([]))
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert all(loss == 0 for name, loss in empty.items() if "cls" in name and "rpn" not in name)
+
+
+@pytest.mark.parametrize("droploss_iou", [None, 0.01])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_what_has_no_class_or_no_mask_teaches_neither(architecture, droploss_iou, build):
+    """The losses of the heads are those of an image in which it is not, or has no mask."""
+    boxes = [[10.0, 20, 60, 70], [70, 10, 120, 90]]
+    schedule = dataclasses.replace(CUTLER.rounds[0], droploss_iou=droploss_iou)
+    labelling = Labelling(("a", "b", "c"))
+    model = build(architecture, schedule, labelling=labelling).train()
+    with EventStorage():
+        known = model(image_with_boxes(boxes, [2, 3]))
+        unknown = model(image_with_boxes(boxes, [NO_CLASS, NO_CLASS]))
+        alone = model(image_with_boxes(boxes, [2, 3], with_masks=False))
+    names = [name for name in known if name.startswith(("loss_box_reg", "loss_mask"))]
+    assert all(known[name] > 0 for name in names)
+    assert all(unknown[name] == 0 for name in names)
+    assert alone["loss_mask"] == 0
+    for losses in (known, unknown, alone):
+        assert all(torch.isfinite(loss) for loss in losses.values())
+    with torch.no_grad():
+        (found,) = model.eval().inference(image_with_boxes(boxes), do_postprocess=False)
+    assert set(found.pred_classes.tolist()) <= {0, 1, 2}

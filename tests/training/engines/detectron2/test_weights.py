@@ -22,6 +22,7 @@ from fiftyone_promerge.training.checkpoints.checkpoint import (
     CheckpointError,
     save_checkpoint,
 )
+from fiftyone_promerge.training.data.labelling import Labelling
 from fiftyone_promerge.training.engines.detectron2.architectures import ARCHITECTURES
 from fiftyone_promerge.training.engines.detectron2.engine import load
 from fiftyone_promerge.training.engines.detectron2.weights import import_checkpoint, load_weights
@@ -154,7 +155,7 @@ def test_what_does_not_fit_of_a_whole_detector_is_named(tmp_path, build):
     model = build("mask_rcnn", seed=2)
     before = model.state_dict()[predictor].clone()
     assert load_weights(model, tmp_path / "coco.pth").endswith(
-        f"left out: {predictor} (other shape)"
+        f"left out: {predictor} (other classes)"
     )
     assert torch.equal(model.state_dict()[predictor], before)
 
@@ -182,6 +183,20 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, build):
     torch.save({"model": theirs}, tmp_path / "nan.pth")
     with pytest.raises(CheckpointError, match=r"nan\.pth holds numbers that are not finite"):
         load_weights(build("mask_rcnn"), tmp_path / "nan.pth")
+
+
+def test_each_class_begins_as_the_object_of_a_detector_of_one(tmp_path, build):
+    before = build("mask_rcnn").state_dict()
+    torch.save({"model": before}, tmp_path / "one.pth")
+    labelling = Labelling(("a", "b", "c"))
+    model = build("mask_rcnn", seed=1, labelling=labelling)
+    assert "left out" not in load_weights(model, tmp_path / "one.pth", labelling)
+    after = model.state_dict()
+    head = "roi_heads.box_predictor"
+    scores = before[f"{head}.cls_score.weight"]
+    assert torch.equal(after[f"{head}.cls_score.weight"], scores[[0, 0, 0, 1]])
+    boxes = before[f"{head}.bbox_pred.weight"]
+    assert torch.equal(after[f"{head}.bbox_pred.weight"], boxes.repeat(3, 1))
 
 
 def test_initial_weights_of_another_network_are_refused(tmp_path, build):

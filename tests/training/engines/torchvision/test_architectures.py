@@ -29,6 +29,7 @@ def test_every_part_of_every_architecture_learns(tiny_recipe, name, norm, anchor
         "boxes": torch.tensor([[16.0, 8.0, 48.0, 40.0]]),
         "masks": masks,
         "labels": torch.ones(1, dtype=torch.int64),
+        "has_mask": torch.ones(1, dtype=torch.bool),
     }
     losses = model([torch.rand(3, 64, 64)] * 2, [target] * 2)
     sum(losses.values()).backward()

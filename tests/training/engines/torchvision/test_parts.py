@@ -32,9 +32,9 @@ def outputs():
     return logits, torch.zeros(6, 8), proposals, labels, targets
 
 
-def heads(droploss_iou):
+def heads(droploss_iou, classes=2):
     schedule = dataclasses.replace(SMOKE.rounds[0], droploss_iou=droploss_iou)
-    return _heads(ARCHITECTURES["mask_rcnn"], SMOKE, schedule, SeededSampler(4, 0.25, 0))
+    return _heads(ARCHITECTURES["mask_rcnn"], SMOKE, schedule, SeededSampler(4, 0.25, 0), classes)
 
 
 def test_the_heads_loss_is_the_mean_over_all_proposals_with_dropped_ones_0(outputs):
@@ -62,6 +62,21 @@ def test_the_predicted_box_counts_and_not_the_proposal(outputs):
     torch.testing.assert_close(after - before, expected)
 
 
+def test_of_several_classes_the_box_of_the_likeliest_counts(outputs):
+    _, _, proposals, labels, targets = outputs
+    logits = torch.zeros(6, 4)
+    logits[:, 2] = 1
+    deltas = torch.zeros(6, 16)
+    before = heads(0.01, 4)._class_loss(logits, deltas, proposals, labels, targets)
+    deltas[1, 4:6] = -30.0  # of the first class: nothing changes
+    same = heads(0.01, 4)._class_loss(logits, deltas, proposals, labels, targets)
+    assert torch.equal(same, before)
+    deltas[1, 8:10] = -30.0  # of the second one: onto the target
+    after = heads(0.01, 4)._class_loss(logits, deltas, proposals, labels, targets)
+    expected = F.cross_entropy(logits[1:2], torch.tensor([0])) / 6
+    torch.testing.assert_close(after - before, expected)
+
+
 @pytest.fixture
 def model(tiny_recipe):
     return MaskRCNN(tiny_recipe, tiny_recipe.rounds[0])
@@ -78,6 +93,7 @@ def test_large_photos_are_pasted_in_parts_with_the_same_result(model, monkeypatc
     def paste(pixels):
         monkeypatch.setattr(f"{module}._MAX_PASTED_PIXELS", pixels)
         result = [{"boxes": boxes, "scores": torch.linspace(1, 0.5, 6), "masks": masks}]
+        result[0]["labels"] = torch.ones(6, dtype=torch.int64)
         return model.transform.postprocess(result, [(48, 48)], [(96, 72)])[0]["masks"]
 
     whole, parts = paste(2**26), paste(1)
