@@ -51,6 +51,7 @@ default_role = "code"  # docstrings are Markdown in this
 
 html_theme = "pydata_sphinx_theme"
 html_title = project
+html_baseurl = _PROJECT["urls"]["Documentation"]
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 NAME = "@promerge/promerge"
+DOCUMENTATION = "https://promerge.github.io/fiftyone-promerge"
 
 OPERATORS = (
     "generate_masks",
@@ -16,3 +17,8 @@ OPERATORS = (
     "stop_run",
 )
 PANELS = ("promerge_inspector",)
+
+
+def help_link(page: str) -> str:
+    """The address of a page of the documentation, by the name of its file in `docs`."""
+    return f"{DOCUMENTATION}/{page}.html"

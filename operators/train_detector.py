@@ -44,6 +44,7 @@ class TrainDetector(RunOperator):
     description = "Train a class-agnostic Mask R-CNN on the masks of a field: ProMerge+ or CutLER"
     icon = "model_training"
     delegated = True
+    help_page = "training"
 
     def form(self, ctx: foo.ExecutionContext) -> Form:
         """See `RunOperator`."""

@@ -50,7 +50,9 @@ def main() -> None:
     dataset.delete()
     if not 0 < written == counted:
         sys.exit(f"{written} masks in the json, {counted} in the dataset")
-    print(f"Python {sys.version.split()[0]}: {version.stdout.strip()}, {counted} masks, as expected")
+    print(
+        f"Python {sys.version.split()[0]}: {version.stdout.strip()}, {counted} masks, as expected"
+    )
 
 
 if __name__ == "__main__":

@@ -95,6 +95,18 @@ def test_every_tutorial_shows_what_it_computed_and_opens_on_colab(pages):
         assert page.find("a", href=f"{repository}/docs/tutorials/{notebook.name}")
 
 
+def test_the_apps_help_leads_to_pages_of_this_site(pages):
+    from fiftyone_promerge.operators.framework.run_operator import RunOperator
+    from fiftyone_promerge.operators.inspector.panel import Inspector
+    from fiftyone_promerge.operators.registry import OPERATORS
+    from fiftyone_promerge.plugin import DOCUMENTATION
+
+    own = [one for one in OPERATORS if issubclass(one, RunOperator)]
+    assert {f"{one.help_page}.html" for one in own} <= set(pages) and len(own) > 5
+    help_of_panel = Inspector().config.help_markdown
+    assert re.search(rf"{DOCUMENTATION}/(\S+html)", help_of_panel).group(1) in pages
+
+
 def test_nothing_is_loaded_from_another_site(site, pages):
     loaded = [
         f"{name}: {tag[attribute]}"
