@@ -22,8 +22,9 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 VIEW = {"width": 1280, "height": 720}
-WIDTH = 800
+WIDTH = 960
 COLOURS = 128
+DRAWING_MS = 8000
 DATASET = "photos"
 
 
@@ -80,6 +81,7 @@ def record(app: Any, film: Film, dataset: Any) -> None:
         film: takes the pictures.
         dataset: the dataset of photos that the App shows.
     """
+    app.page.wait_for_timeout(DRAWING_MS)
     film.shoot(1.5)
     app.find_operators("ProMerge")
     film.shoot(1.5)
@@ -91,7 +93,7 @@ def record(app: Any, film: Film, dataset: Any) -> None:
     app.page.get_by_text(re.compile(r"Segmenting: \d")).first.wait_for()
     film.shoot(1.0)
     app.output()
-    app.page.wait_for_timeout(8000)
+    app.page.wait_for_timeout(DRAWING_MS)
     film.shoot(2.5)
     coffee = next(one for one in dataset if "coffee" in one.filepath)
     app.open_sample(dataset, coffee.id)
@@ -113,11 +115,14 @@ def main(output: Path) -> None:
 
     if fo.dataset_exists(DATASET):
         sys.exit(f"there is a dataset {DATASET!r}: set FIFTYONE_DATABASE_NAME to another database")
-    dataset = fo.Dataset(DATASET, persistent=True)
-    dataset.add_samples([fo.Sample(filepath=str(path)) for path in demo_photos()], progress=False)
+    folder = Path(tempfile.mkdtemp())
+    (folder / "photos").mkdir()
+    for photo in demo_photos():
+        shutil.copy(photo, folder / "photos")
+    dataset = fo.Dataset.from_images_dir(str(folder / "photos"), name=DATASET)
+    dataset.persistent = True
     dataset.compute_metadata(progress=False)
     drive = driver()
-    folder = Path(tempfile.mkdtemp())
     (folder / "plugins").mkdir()
     (folder / "plugins" / "promerge").symlink_to(ROOT, target_is_directory=True)
     with socket.socket() as free:
