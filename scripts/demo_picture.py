@@ -25,7 +25,7 @@ def main(output: str) -> None:
     found = ProMerge(load_backbone("embedded")).generate(photos)
     tiles = [
         [
-            ImageOps.fit(Image.fromarray(picture), TILE)
+            np.asarray(ImageOps.fit(Image.fromarray(picture), TILE))
             for picture in (plain, paint(plain, [mask.to_array() for mask in masks]))
         ]
         for plain, masks in zip(pixels, found, strict=True)

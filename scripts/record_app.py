@@ -21,7 +21,6 @@ from typing import Any
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-VIEW = {"width": 1280, "height": 720}
 WIDTH = 960
 COLOURS = 128
 DRAWING_MS = 8000
@@ -136,7 +135,7 @@ def main(output: Path) -> None:
             browser = playwright.chromium.launch(
                 executable_path=chromium, args=drive.CHROMIUM_FLAGS
             )
-            page = browser.new_page(viewport=VIEW)
+            page = browser.new_page(viewport={"width": 1280, "height": 720})
             page.set_default_timeout(drive.WAIT_MS)
             page.add_init_script("localStorage.setItem('fiftyone-enterprise-tooltip-seen', 'true')")
             app, film = drive.App(page, server), Film(page)
