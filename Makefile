@@ -1,6 +1,7 @@
 # make demo   set all up and segment real photos
 # make test   set all up and run every test
 # make app    open the FiftyOne App on the demo's dataset
+# make docs   set all up, build the documentation and serve it
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -10,7 +11,7 @@ export FIFTYONE_DO_NOT_TRACK = true
 export FIFTYONE_DATABASE_VALIDATION = false
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test app lint setup clean
+.PHONY: demo test app docs site lint setup clean
 
 demo: setup
 	$(BIN)/promerge demo
@@ -20,6 +21,13 @@ test: setup
 
 app: setup
 	$(BIN)/promerge app
+
+docs: site
+	@echo "The documentation: http://127.0.0.1:8000, until Ctrl-C"
+	$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory build/site
+
+site: setup
+	$(BIN)/python -m sphinx -W --keep-going docs build/site
 
 lint: setup
 	$(BIN)/ruff check .

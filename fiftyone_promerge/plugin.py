@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 NAME = "@promerge/promerge"
+DOCUMENTATION = "https://promerge.github.io/fiftyone-promerge"
 
 OPERATORS = (
     "generate_masks",
@@ -19,3 +20,8 @@ OPERATORS = (
     "stop_run",
 )
 PANELS = ("promerge_inspector", "promerge_groups")
+
+
+def help_link(page: str) -> str:
+    """The address of a page of the documentation, by the name of its file in `docs`."""
+    return f"{DOCUMENTATION}/{page}.html"

@@ -28,6 +28,7 @@ class ApplyDetector(MasksOperator):
     label = "Apply a detector (ProMerge+)"
     description = "Put the masks of a trained detector into a field"
     icon = "center_focus_strong"
+    help_page = "training"
 
     def form(self, ctx: foo.ExecutionContext) -> Form:
         """See `RunOperator`."""

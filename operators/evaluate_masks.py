@@ -33,6 +33,7 @@ class EvaluateMasks(RunOperator):
     label = "Evaluate masks (COCO AP and AR)"
     description = "AP and AR, equal to pycocotools, as an evaluation run"
     icon = "insights"
+    help_page = "evaluation"
 
     def form(self, ctx: foo.ExecutionContext) -> Form:
         """See `RunOperator`."""

@@ -36,6 +36,7 @@ class ExportCoco(RunOperator):
     label = "Export masks as COCO json (ProMerge)"
     description = "Masks as RLE, boxes and scores, pixel exact, for any COCO tool"
     icon = "file_download"
+    help_page = "evaluation"
 
     def form(self, ctx: foo.ExecutionContext) -> Form:
         """See `RunOperator`."""

@@ -25,6 +25,7 @@ class LoadBenchmark(RunOperator):
     description = "The images and ground truth of a benchmark, such as COCO, as a new dataset"
     icon = "library_add"
     for_samples = False
+    help_page = "evaluation"
 
     def form(self, ctx: foo.ExecutionContext) -> Form:
         """See `RunOperator`."""

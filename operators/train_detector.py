@@ -46,6 +46,7 @@ class TrainDetector(RunOperator):
     description = "Train a Mask R-CNN on the masks of a field: ProMerge+, CutLER, or your classes"
     icon = "model_training"
     delegated = True
+    help_page = "training"
 
     def form(self, ctx: foo.ExecutionContext) -> Form:
         """See `RunOperator`."""

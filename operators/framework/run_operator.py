@@ -10,6 +10,8 @@ import fiftyone as fo
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from fiftyone_promerge import plugin
+
 from .forms import Form
 from .running import Report, execute
 from .target import tell_scheduled
@@ -31,6 +33,7 @@ class RunOperator(foo.Operator, abc.ABC):
         delegated: whether its form begins with delegated execution chosen.
         for_samples: whether the person chooses dataset, view or selection.
         unlisted: whether only another operator starts it, and nobody finds it in the list.
+        help_page: the page of the documentation that its form leads to.
     """
 
     name: ClassVar[str]
@@ -40,6 +43,7 @@ class RunOperator(foo.Operator, abc.ABC):
     delegated: ClassVar[bool] = False
     for_samples: ClassVar[bool] = True
     unlisted: ClassVar[bool] = False
+    help_page: ClassVar[str] = "app"
 
     @abc.abstractmethod
     def form(self, ctx: foo.ExecutionContext) -> Form:
@@ -135,6 +139,7 @@ class RunOperator(foo.Operator, abc.ABC):
             tell_scheduled(form, ctx.dataset)
             if not fo.config.allow_legacy_orchestrators:
                 form.inputs.md(_NO_SCHEDULE, name="no_schedule")
+        form.inputs.md(f"[Help]({plugin.help_link(self.help_page)})", name="help")
         return form.property(self.label)
 
     def execute(self, ctx: foo.ExecutionContext) -> Any:

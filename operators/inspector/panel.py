@@ -42,7 +42,8 @@ class Inspector(foo.Panel):
             name="promerge_inspector",
             label="ProMerge inspector",
             icon="troubleshoot",
-            help_markdown="How the masks of an image came to be, stage by stage",
+            help_markdown="How the masks of an image came to be, stage by stage. "
+            f"[What each step shows]({plugin.help_link('inspector')})",
             surfaces="grid modal",
         )
 
