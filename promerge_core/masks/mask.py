@@ -73,7 +73,7 @@ def masks_from_arrays(
             int(coco_mask.area(rle)),
             score,
             fact,
-            label,
+            label=label,
         )
         for rle, score, fact, label in zip(
             rles, scores, facts, labels or [LABEL] * len(rles), strict=True
