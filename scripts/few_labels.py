@@ -1,6 +1,7 @@
 """Groups and few labels against true boxes: V-measure, accuracy and balanced accuracy.
 
 python scripts/few_labels.py MASKS.json TRUTH.json IMAGES [--backbone embedded]
+python scripts/few_labels.py TRUTH.json TRUTH.json IMAGES --own-classes --least 15
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
 from sklearn.metrics import balanced_accuracy_score, v_measure_score
 
 from promerge_core import describe_masks, load_backbone, open_image
 from promerge_core.descriptors.clusters import find_groups
 from promerge_core.descriptors.spreading import learn_labels
+
+_SMALLEST = 300  # pixels; smaller true masks show nothing
 
 
 def by_image(file: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -45,15 +49,26 @@ def main() -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("--backbone", default="embedded")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--least", type=int, default=6, help="masks that a class must have")
+    parser.add_argument(
+        "--own-classes", action="store_true", help="the masks are true ones and have their classes"
+    )
     given = parser.parse_args()
     backbone = load_backbone(given.backbone)
     truth = by_image(json.loads(given.truth.read_text()))
+    masks, smallest = COCO(given.masks), _SMALLEST if given.own_classes else 0
     parts, classes = [], []
-    for name, own in by_image(json.loads(given.masks.read_text())).items():
-        drawn = np.stack([coco_mask.decode(one["segmentation"]).astype(bool) for one in own])
+    for name, labels in by_image(masks.dataset).items():
+        own = [one for one in labels if not one.get("iscrowd") and one["area"] >= smallest]
+        if not own:
+            continue
+        drawn = np.stack([masks.annToMask(one).astype(bool) for one in own])
         parts.append(describe_masks(backbone, open_image(given.images / name), drawn))
-        classes += [true_class(one["bbox"], truth[name]) for one in own]
+        for one in own:
+            own_class = one["category_id"] if given.own_classes else None
+            classes.append(own_class or true_class(one["bbox"], truth[name]))
     vectors, truths = np.concatenate(parts), np.array(classes)
+    truths[np.bincount(truths)[truths] < given.least] = 0
     known = np.flatnonzero(truths)
     print(f"{len(vectors)} masks, {len(known)} with a class: {np.bincount(truths)[1:].tolist()}")
     for method in ("hdbscan", "kmeans"):

@@ -28,6 +28,7 @@ CORE = [
 ]
 FIFTYONE = [
     "doubtful_masks",
+    "draw_groups",
     "embed_masks",
     "evaluate",
     "export_coco",
@@ -35,9 +36,11 @@ FIFTYONE = [
     "generate_masks",
     "group_masks",
     "import_coco",
+    "index_masks",
     "load_benchmark",
     "load_detector",
     "load_model",
+    "merge_groups",
     "name_groups",
     "spread_labels",
     "train_detector",

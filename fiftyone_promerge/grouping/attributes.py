@@ -13,12 +13,15 @@ from pymongo import UpdateOne
 
 from fiftyone_promerge.fields import FieldError, check_detections_field, check_field_name
 from fiftyone_promerge.fiftyone_internals import root_dataset, write_unseen
+from fiftyone_promerge.labels import EMBEDDING
+from fiftyone_promerge.provenance import recorded_parameters
 from promerge_core import PromergeError
+from promerge_core.registry import METHODS
 
 MaskIds = list[tuple[str, str]]
 """Ids of sample and mask."""
 
-_SAMPLES = 500
+_SAMPLES = 100
 _WRITES = 5_000
 
 
@@ -158,3 +161,31 @@ def record(samples: foc.SampleCollection, key: str, field: str, name: str, **val
     dataset = root_dataset(samples)
     config = dataset.init_run(attribute=f"{field}.{name}", **values)
     dataset.register_run(key, config, overwrite=True)
+
+
+def vectors_key(label_field: str, embeddings_field: str) -> str:
+    """The run that records what made the vectors of a field's masks."""
+    return f"{label_field}_{embeddings_field}"
+
+
+def vectors_made_by(
+    samples: foc.SampleCollection, label_field: str, embeddings_field: str = EMBEDDING
+) -> dict[str, Any]:
+    """What made the vectors of a field's masks, or else the masks.
+
+    Args:
+        samples: a dataset or view.
+        label_field: the field of the masks.
+        embeddings_field: the attribute with the vectors.
+
+    Returns:
+        `backbone` and `weights`; nothing where nobody knows, or a detector made the masks.
+    """
+    dataset, key = root_dataset(samples), vectors_key(label_field, embeddings_field)
+    if key in dataset.list_runs():
+        made = dataset.get_run_info(key).config.serialize()
+    else:
+        made = recorded_parameters(samples, label_field) or {}
+        if made.get("method") not in METHODS:
+            return {}
+    return {name: made[name] for name in ("backbone", "weights") if name in made}

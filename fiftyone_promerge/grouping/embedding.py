@@ -34,9 +34,15 @@ from promerge_core.descriptors.describe import (
 )
 from promerge_core.options import BackboneOptions
 from promerge_core.parameters import takes
-from promerge_core.registry import METHODS
 
-from .attributes import check_attribute, mask_batches, read_masks, record, write_masks
+from .attributes import (
+    check_attribute,
+    mask_batches,
+    read_masks,
+    record,
+    vectors_key,
+    write_masks,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -106,37 +112,13 @@ def embed_masks(
     announce(f"{len(missing)} vectors of {dim} numbers: {len(missing) * size / 1e6:.1f} MB")
     _declare_vectors(samples, label_field, embeddings_field, made_by)
     todo = list(dict.fromkeys(sample_id for sample_id, _ in missing))
-    summary = Summary()
+    summary, side = Summary(), input_size(backbone, image_size)
     for at in range(0, len(todo), batch_size):
         some = root_dataset(samples).select(todo[at : at + batch_size], ordered=True)
-        size = input_size(backbone, image_size)
-        _embed(some, label_field, embeddings_field, backbone, size, summary)
+        _embed(some, label_field, embeddings_field, backbone, side, summary)
         if progress is not None:
             progress(min(at + batch_size, len(todo)))
     return summary
-
-
-def vectors_made_by(
-    samples: foc.SampleCollection, label_field: str, embeddings_field: str = EMBEDDING
-) -> dict[str, Any]:
-    """What made the vectors of a field's masks, or else the masks.
-
-    Args:
-        samples: a dataset or view.
-        label_field: the field of the masks.
-        embeddings_field: the attribute with the vectors.
-
-    Returns:
-        `backbone` and `weights`; nothing where nobody knows, or a detector made the masks.
-    """
-    dataset, key = root_dataset(samples), _key(label_field, embeddings_field)
-    if key in dataset.list_runs():
-        made = dataset.get_run_info(key).config.serialize()
-    else:
-        made = recorded_parameters(samples, label_field) or {}
-        if made.get("method") not in METHODS:
-            return {}
-    return {name: made[name] for name in ("backbone", "weights") if name in made}
 
 
 def vector_size(backbone: Backbone) -> tuple[int, int]:
@@ -187,7 +169,7 @@ def _check_vectors(
     dataset = root_dataset(samples)
     if not dataset.has_field(field):
         return
-    made = check_attribute(samples, field, name, _key(field, name))
+    made = check_attribute(samples, field, name, vectors_key(field, name))
     if made is None or all(made.get(one) == value for one, value in made_by.items()):
         return
     staying = dataset.exclude(samples.values("id")) if overwrite else dataset
@@ -207,11 +189,7 @@ def _declare_vectors(
         dataset.add_sample_field(field, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
     if not dataset.has_field(f"{field}.detections.{name}"):
         dataset.add_sample_field(f"{field}.detections.{name}", fo.VectorField)
-    record(samples, _key(field, name), field, name, **made_by)
-
-
-def _key(field: str, name: str) -> str:
-    return f"{field}_{name}"
+    record(samples, vectors_key(field, name), field, name, **made_by)
 
 
 def _embed(
@@ -219,7 +197,7 @@ def _embed(
     field: str,
     name: str,
     backbone: Backbone,
-    image_size: int,
+    side: int,
     summary: Summary,
 ) -> None:
     """Writes the vectors of one batch of images."""
@@ -227,7 +205,7 @@ def _embed(
     paths, sample_ids, labels = samples.values(["filepath", "id", f"{field}.detections"])
     for path, sample_id, detections in zip(paths, sample_ids, labels, strict=True):
         try:
-            image = prepare_image(open_image(path), image_size)
+            image = prepare_image(open_image(path), side)
         except ImageError as error:
             summary.skip(SkippedImage(path, str(error)))
             continue

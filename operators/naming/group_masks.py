@@ -10,8 +10,8 @@ from fiftyone.operators import types
 
 from fiftyone_promerge.app.progress import Progress
 from fiftyone_promerge.fields import count_samples
+from fiftyone_promerge.grouping.attributes import vectors_made_by
 from fiftyone_promerge.grouping.brain import index_masks
-from fiftyone_promerge.grouping.embedding import embed_masks, vectors_made_by
 from fiftyone_promerge.grouping.groups import group_masks
 from fiftyone_promerge.operators.framework.forms import Form
 from fiftyone_promerge.operators.framework.model_inputs import ask_backbone
@@ -62,6 +62,9 @@ class GroupMasks(RunOperator):
         self, ctx: foo.ExecutionContext, values: dict[str, Any], report: Report
     ) -> dict[str, Any]:
         """See `RunOperator`."""
+        # It needs PyTorch, which the App shall not load before it is used.
+        from fiftyone_promerge.grouping.embedding import embed_masks
+
         samples, field = ctx.target_view(require_flat=True), values["label_field"]
         progress = Progress("Looking at the masks of images", count_samples(samples))
         said: list[str] = []

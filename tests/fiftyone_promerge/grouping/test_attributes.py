@@ -55,3 +55,15 @@ def test_a_run_of_another_attribute_is_not_replaced(with_vectors):
     assert check_attribute(dataset, "promerge", "rank", "key")["made_by"] == "test"
     with pytest.raises(PromergeError, match=r"'other' of the masks .* was not made here"):
         check_attribute(dataset, "promerge", "other", "key")
+
+
+def test_what_made_the_vectors_or_else_the_masks_is_known(dataset, small_model):
+    import fiftyone_promerge as fop
+    from fiftyone_promerge.grouping.attributes import record, vectors_key, vectors_made_by
+
+    assert vectors_made_by(dataset, "promerge") == {}
+    fop.generate_masks(dataset, small_model, "promerge", num_workers=0)
+    assert vectors_made_by(dataset, "promerge") == {"backbone": "embedded", "weights": None}
+    key = vectors_key("promerge", "embedding")
+    record(dataset, key, "promerge", "embedding", backbone="dino_vits8", weights="a.pth")
+    assert vectors_made_by(dataset, "promerge") == {"backbone": "dino_vits8", "weights": "a.pth"}
