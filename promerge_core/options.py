@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
-from promerge_core.descriptors.clusters import METHODS as GROUPINGS
-
 from .parameters import Config, parameter
-from .registry import BACKBONES
+from .registry import BACKBONES, GROUPINGS
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 """Number types a backbone can compute in: `auto`, and names of PyTorch's types."""

@@ -169,13 +169,16 @@ REFINERS = {
         home="refinement.ground:refine_by_ground", help="no CRF: what is no plain ground"
     ),
 }
-"""Implementations of the dense CRF: (pixels, masks, config) -> refined masks."""
+"""Implementations of the dense CRF: (images, their masks, config) -> refined masks."""
 
 BACKGROUNDS = {
     "borders": "what most proposals that fill two borders share, as in the paper",
     "plain": "the plain ground, by its colour: for many small objects on one ground",
 }
 """What ProMerge takes for background."""
+
+GROUPINGS = ("hdbscan", "kmeans")
+"""What finds groups of vectors: HDBSCAN, which finds their number too, and k-means."""
 
 PRESETS = {
     "microscopy": Preset(

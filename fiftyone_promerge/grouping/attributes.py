@@ -164,7 +164,15 @@ def record(samples: foc.SampleCollection, key: str, field: str, name: str, **val
 
 
 def vectors_key(label_field: str, embeddings_field: str) -> str:
-    """The run that records what made the vectors of a field's masks."""
+    """The run that records what made the vectors of a field's masks.
+
+    Args:
+        label_field: the field of the masks.
+        embeddings_field: the attribute with the vectors.
+
+    Returns:
+        its key.
+    """
     return f"{label_field}_{embeddings_field}"
 
 

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from promerge_core.errors import PromergeError
+from promerge_core.registry import GROUPINGS
 
 from .scaling import Scale, fit_scale
 
-METHODS = ("hdbscan", "kmeans")
 MOST_FITTED = 10_000
 """More than these are assigned: HDBSCAN takes time by the square of the number of vectors."""
 
@@ -116,8 +116,8 @@ def fit_groups(
 
 
 def _check(vectors: np.ndarray, method: str, groups: int | None) -> None:
-    if method not in METHODS:
-        raise PromergeError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+    if method not in GROUPINGS:
+        raise PromergeError(f"method must be one of {', '.join(GROUPINGS)}; got {method!r}")
     if groups is not None and method != "kmeans":
         raise PromergeError(f"{method} finds the number of groups; give groups with kmeans only")
     if len(vectors) < 2:

@@ -60,7 +60,15 @@ def describe_masks(
 
 
 def input_size(backbone: Backbone, image_size: int = IMAGE_SIZE) -> int:
-    """Side of the backbone's input in pixels: `image_size`, down to a multiple of its patch."""
+    """Side of the backbone's input: `image_size`, down to a multiple of its patch.
+
+    Args:
+        backbone: as `load_backbone` gives it.
+        image_size: in pixels.
+
+    Returns:
+        the side in pixels.
+    """
     return image_size - image_size % backbone.patch_size
 
 

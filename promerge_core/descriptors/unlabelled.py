@@ -24,7 +24,15 @@ class SpreadingClassifier(ClassifierMixin, BaseEstimator):
         self.unlabelled = unlabelled
 
     def fit(self, vectors: np.ndarray, labels: np.ndarray) -> SpreadingClassifier:
-        """Learns from vectors, float [L, D], and their labels, [L]."""
+        """Learns from vectors and their labels.
+
+        Args:
+            vectors: float [L, D].
+            labels: [L].
+
+        Returns:
+            itself.
+        """
         self.classes_, codes = np.unique(labels, return_inverse=True)
         both = np.concatenate([vectors, self.unlabelled])
         known = np.concatenate([codes, np.full(len(self.unlabelled), -1)])

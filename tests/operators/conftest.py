@@ -58,8 +58,8 @@ def gate(monkeypatch):
 
     gate, generate = threading.Event(), MaskGenerator.generate_prepared
 
-    def held(generator, images):
-        found = generate(generator, images)
+    def held(generator, images, **options):
+        found = generate(generator, images, **options)
         gate.wait()
         return found
 
