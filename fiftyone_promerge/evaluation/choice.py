@@ -35,13 +35,16 @@ def ground_truth_field(samples: foc.SampleCollection, others: Sequence[str] = ()
 
 
 def predicted_field(samples: foc.SampleCollection) -> str | None:
-    """The field that is judged: the last one made here, else the last that is no ground truth."""
+    """The field that is judged: the last one made here, else the last that is no ground truth.
+
+    Where there is but one field, it is that one.
+    """
     fields = detections_fields(samples)
     made_here = [field for field in fields if recorded_run(samples, field) is not None]
     ours = [field for field in made_here if field != _USUAL]
     truth = ground_truth_field(samples, ours)
     others = [field for field in fields if field != truth]
-    return next(reversed(ours or others), None)
+    return next(reversed(ours or others or fields), None)
 
 
 def unlabelled(samples: foc.SampleCollection, field: str) -> tuple[Target, int]:

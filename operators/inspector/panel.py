@@ -48,8 +48,9 @@ class Inspector(foo.Panel):
         )
 
     def on_load(self, ctx: foo.ExecutionContext) -> None:
-        """Starts from the last field that was made here, with the parameters that made it."""
-        self._start_from(ctx, predicted_field(ctx.dataset))
+        """Starts from the last field that ProMerge made, with the parameters that made it."""
+        ours = [one for one in detections_fields(ctx.dataset) if _made_by(ctx.dataset, one)]
+        self._start_from(ctx, ours[-1] if ours else predicted_field(ctx.dataset))
 
     def on_change_dataset(self, ctx: foo.ExecutionContext) -> None:
         """Another dataset was opened."""

@@ -48,6 +48,12 @@ def test_images_that_were_not_done_are_said_to_be_missed(labelled):
     )
 
 
+def test_the_only_field_is_the_one_to_judge(labelled):
+    from fiftyone_promerge.evaluation.choice import predicted_field
+
+    assert predicted_field(labelled("boxes")) == "boxes"
+
+
 def test_a_field_of_the_usual_name_is_no_prediction_even_if_it_was_made_here(dataset):
     import fiftyone_promerge as fop
     from fiftyone_promerge.evaluation.choice import ground_truth_field, predicted_field

@@ -65,4 +65,4 @@ def test_the_outcome_says_which_images_were_skipped_and_which_have_no_masks(app,
     shown = app.shown(invoked)
     assert {"summary", "without", "skipped"} <= set(shown)
     assert result["skipped"] == [{"images": "1", "reason": "not an image", "path": str(broken)}]
-    assert "1 images could not be read" in shown["summary"]["default"]
+    assert "1 image could not be read" in shown["summary"]["default"]

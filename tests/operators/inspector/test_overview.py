@@ -56,7 +56,7 @@ def test_loss_of_a_training_is_drawn_while_it_goes_on(shown, training):
 def test_training_whose_folder_is_gone_has_no_curve(shown, training):
     shutil.rmtree(training)
     panel = shown()
-    assert "1 masks on 1 images" in panel
+    assert "1 mask on 1 image" in panel
     assert "Iteration" not in panel
 
 
