@@ -112,7 +112,7 @@ class Settings(NamedTuple):
         scale = {"batch_size": recipe.batch_size, "num_images": recipe.num_images}
         numbers = {} if self.own is None else self.own.numbers()
         name = recipe.name if self.own is None else f"{recipe.name} (your own)"
-        return {**options, **self.source, "recipe": name, **scale, **numbers}
+        return {"recipe": name, **options, **self.source, **scale, **numbers}
 
     def print_choices(self) -> None:
         """Prints the recipe as it was scaled, and where the weights come from."""
