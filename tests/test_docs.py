@@ -86,8 +86,8 @@ def workplace(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     small = [Image.open(photo).convert("RGB").resize((160, 120)) for photo in demo_photos()[:2]]
     dataset = fo.Dataset.from_images_dir("photos", name="coco2017")
     mask = np.ones((40, 40), bool)
-    box = fo.Detection(label="cat", bounding_box=[0.2, 0.2, 0.5, 0.5], mask=mask)
-    for field in ("ground_truth", "promerge"):
+    box = fo.Detection(label="cat", category="cat", bounding_box=[0.2, 0.2, 0.5, 0.5], mask=mask)
+    for field in ("ground_truth", "promerge", "detector"):
         labels = [fo.Detections(detections=[box.copy()]) for _ in dataset]
         for label in labels:
             label.detections[0].confidence = 0.9

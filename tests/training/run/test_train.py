@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_a_run_with_classes_begins_with_the_detector_of_one(
     path = run(named, tmp_path / "run", **options)
     said = capsys.readouterr().out
     assert "classes: cat (10), mug (6); 4 labels have no class" in said
-    assert "heads 20 of 20 tensors" in said
+    assert re.search(r"heads (\d+) of \1 tensors\n", said)
     assert read_checkpoint(path).labelling == Labelling(("cat", "mug"))
     (masks,) = load(path, torch.device("cpu")).predict([np.full((64, 64, 3), 200, np.uint8)])
     assert {mask.label for mask in masks} <= {"cat", "mug"} and masks
