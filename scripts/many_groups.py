@@ -1,6 +1,6 @@
 """Time and memory of `group_masks` on drawn vectors, through a real database.
 
-python scripts/many_groups.py [--masks 200000] [--values 768]
+python scripts/many_groups.py [--masks 200000] [--values 64]
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--masks", type=int, default=200_000)
-    parser.add_argument("--values", type=int, default=768)
+    parser.add_argument("--values", type=int, default=64)
     given = parser.parse_args()
     dataset = drawn_dataset(given.masks, given.values)
     try:

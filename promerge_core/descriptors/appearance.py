@@ -80,5 +80,7 @@ def _shape(mask: np.ndarray) -> list[float]:
     (region,) = regionprops(mask.astype(np.uint8))
     # Of a mask of a few pixels the perimeter is a guess, and a circle can come out above 1.
     circularity = 4 * np.pi * region.area / max(region.perimeter_crofton, 1) ** 2
-    elongation = np.log2(region.axis_major_length / region.axis_minor_length)
+    # The moments are those of the pixels' centres; a pixel has its own as well.
+    longer, shorter = np.add(region.inertia_tensor_eigvals, 1 / 12)
+    elongation = 0.5 * np.log2(longer / shorter)
     return [region.solidity / _SHAPE_UNIT, min(circularity, 1) / _SHAPE_UNIT, elongation]

@@ -16,8 +16,8 @@ MOST_FITTED = 10_000
 
 _MOST_JUDGED = 5_000
 _MOST_GROUPS = 12
-# A group is at least one mask in a hundred; the neighbours are scikit-learn's default.
-_SMALLEST_PART, _SMALLEST, _NEIGHBOURS = 0.01, 5, 5
+# A group is at least one mask in a hundred, and its masks have at least so many neighbours.
+_SMALLEST_PART, _SMALLEST, _NEIGHBOURS = 0.01, 10, 10
 _MOST_NOISE = 0.5
 _CHUNK = 50_000
 
@@ -147,20 +147,26 @@ def _dense(fitted: np.ndarray) -> np.ndarray | None:
     smallest = max(_SMALLEST, round(_SMALLEST_PART * len(fitted)))
     if len(fitted) < 2 * smallest:
         return None
-    # One group of most masks tells little, and a person can give two groups one name but cannot
-    # divide one. Where such a group has no parts, its masks would be noise, and it stays.
-    for largest in (len(fitted) // 2, None):
-        labels = np.asarray(
-            HDBSCAN(
-                min_cluster_size=smallest,
-                min_samples=min(_NEIGHBOURS, smallest),
-                max_cluster_size=largest,
-                copy=True,
-            ).fit_predict(fitted)
+
+    def clusters(largest: int | None) -> np.ndarray:
+        model = HDBSCAN(
+            min_cluster_size=smallest,
+            min_samples=_NEIGHBOURS,
+            max_cluster_size=largest,
+            copy=True,
         )
-        if labels.max() >= 1 and (labels < 0).mean() <= _MOST_NOISE:
-            return labels
-    return labels if labels.max() >= 1 else None
+        return np.asarray(model.fit_predict(fitted))
+
+    labels, most = clusters(None), len(fitted) // 2
+    if labels.max() < 1:
+        return None
+    if np.bincount(labels[labels >= 0]).max() > most:
+        # One group of most masks tells little, and a person can give two groups one name but cannot
+        # divide one. Where such a group has no parts, its masks would be noise, and it stays.
+        divided = clusters(most)
+        if divided.max() >= 1 and (divided < 0).mean() <= _MOST_NOISE:
+            return divided
+    return labels
 
 
 def _number(fitted: np.ndarray) -> int:

@@ -38,5 +38,5 @@ def with_vectors(make_dataset: Callable[[], fo.Dataset]) -> Callable[..., fo.Dat
 def two_clouds() -> np.ndarray:
     """25 vectors around a point, and 15 far from them."""
     vectors = np.random.default_rng(0).normal(0, 1, (40, 4))
-    vectors[25:, 0] += 20
+    vectors[25:] += 20
     return vectors

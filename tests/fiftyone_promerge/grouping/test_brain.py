@@ -18,7 +18,7 @@ def test_points_and_neighbours_come_from_the_vectors_that_are_there(with_vectors
     labels = dataset.values("promerge.detections.id", unwind=True)
     assert list(found.label_ids) == labels[:40]
     across = np.sort(np.abs(found.points[:25].mean(0) - found.points[25:].mean(0)))[-1]
-    assert abs(across - 20) < 2
+    assert abs(across - 40) < 2
     patches = dataset.to_patches("promerge")
     alike = patches.sort_by_similarity(labels[30], k=15, brain_key=keys.similarity)
     assert set(alike.values("id")) == set(labels[25:40])

@@ -35,7 +35,9 @@ def test_vectors_of_another_backbone_are_replaced_only_when_asked_to(masks):
     import fiftyone_promerge as fop
 
     fop.embed_masks(masks, "promerge", backbone="embedded")
-    with pytest.raises(PromergeError, match="were made with embedded; choose another"):
+    with pytest.raises(
+        PromergeError, match="were made with embedded from images of 64 pixels; choose"
+    ):
         fop.embed_masks(masks, "promerge", backbone="dino_vits8")
     again = fop.embed_masks(masks, "promerge", backbone="embedded", overwrite=True)
     assert again.masks == masks.count("promerge.detections")

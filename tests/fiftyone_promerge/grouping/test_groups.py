@@ -25,8 +25,8 @@ def test_where_hdbscan_finds_no_groups_it_is_said(with_vectors):
     import fiftyone_promerge as fop
 
     said = []
-    even = np.arange(40.0)[:, None]
-    assert fop.group_masks(with_vectors(even), announce=said.append) == {0: 40}
+    one_cloud = np.random.default_rng(0).normal(0, 1, (40, 4))
+    assert fop.group_masks(with_vectors(one_cloud), announce=said.append) == {0: 40}
     assert said == [
         "hdbscan found no groups among the 40 masks, so all are in group 0; "
         "kmeans makes groups of any masks"

@@ -88,5 +88,5 @@ def test_a_vector_that_is_not_finite_and_a_wrong_threshold_are_sentences(with_ve
     two_clouds[3] = float("nan")
     with pytest.raises(PromergeError, match="1 of the vectors in 'embedding' are not finite"):
         fop.spread_labels(with_vectors(two_clouds), "promerge")
-    with pytest.raises(PromergeError, match="threshold must be between 0 and 1"):
+    with pytest.raises(PromergeError, match="threshold must be a finite number; got nan"):
         fop.spread_labels(with_vectors(two_clouds), "promerge", threshold=float("nan"))
