@@ -35,7 +35,7 @@ def test_every_value_of_every_input_is_answered_with_a_form(app, masks, operator
         if wrong:
             refused += 1
             # FiftyOne's own check stumbles over a section that is no object.
-            with pytest.raises(Exception, match="Validation error|has no attribute 'get'"):
+            with pytest.raises(Exception, match=r"Validation error|has no attribute 'get'"):
                 app.stream(operator, masks, params)
     assert refused or len(names) < 4
     assert list(masks.get_field_schema()) == before
