@@ -11,12 +11,15 @@ import fiftyone as fo
 from fiftyone_promerge.app.colours import colour_by_instance
 from fiftyone_promerge.generation.generate import generate_masks
 from fiftyone_promerge.models.promerge import ProMergeModel
-from promerge_core import Summary, open_image
+from promerge_core import PromergeError, Summary, open_image
 
 from .drawing import draw_masks
 from .labels import detection_to_mask
+from .provenance import recorded_run
 
 DATASET = "promerge-demo"
+
+_DEFAULT_FIELDS = {"id", "filepath", "tags", "metadata", "created_at", "last_modified_at"}
 
 _PHOTOS = {
     "skimage": (
@@ -71,14 +74,34 @@ def run_demo(model: ProMergeModel, picture: Path) -> tuple[fo.Dataset, Summary]:
 
 
 def demo_dataset() -> fo.Dataset:
-    """The demo's dataset; one that a run with other photos left behind is replaced."""
+    """The demo's dataset; one of an installation elsewhere is replaced.
+
+    Raises:
+        PromergeError: it holds something of a person's.
+    """
     photos = [str(path) for path in demo_photos()]
     if fo.dataset_exists(DATASET):
         dataset = fo.load_dataset(DATASET)
         if dataset.values("filepath") == photos:
             return dataset
+        _check_own(dataset, photos)
         dataset.delete()
     dataset = fo.Dataset(DATASET, persistent=True)
     dataset.add_samples([fo.Sample(filepath=photo) for photo in photos], progress=False)
     dataset.compute_metadata(progress=False)
     return dataset
+
+
+def _check_own(dataset: fo.Dataset, photos: list[str]) -> None:
+    """Raises PromergeError where a dataset has more than the demo puts into one."""
+    fields = set(dataset.get_field_schema()) - _DEFAULT_FIELDS
+    names = [Path(path).name for path in dataset.values("filepath")]
+    if (
+        names != [Path(path).name for path in photos]
+        or any(recorded_run(dataset, field) is None for field in fields)
+        or dataset.distinct("tags")
+    ):
+        raise PromergeError(
+            f"the FiftyOne dataset {dataset.name!r} holds other photos or fields than the demo's; "
+            f"rename it, and the demo makes its own"
+        )

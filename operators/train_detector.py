@@ -21,9 +21,7 @@ from fiftyone_promerge.training import (
     ARCHITECTURES,
     RECIPES,
     TrainingOptions,
-    choose,
     choose_architecture,
-    has_pretrained,
 )
 from promerge_core import PromergeError
 from promerge_core.registry import TIMM_PREFIX
@@ -50,6 +48,8 @@ class TrainDetector(RunOperator):
 
     def form(self, ctx: foo.ExecutionContext) -> Form:
         """See `RunOperator`."""
+        from fiftyone_promerge.training import choose
+
         form = Form(ctx)
         field = _ask_data(form, ctx)
         titles = {name: recipe.title for name, recipe in RECIPES.items()}
@@ -148,6 +148,8 @@ def _architecture(form: Form) -> str:
 
 def _ask_weights(form: Form) -> None:
     """Asks what the detector begins with, and for a file where it is one."""
+    from fiftyone_promerge.training import has_pretrained
+
     architecture = _architecture(form)
     labels = {"random": "Random: no download"}
     if has_pretrained(architecture):

@@ -17,6 +17,9 @@ from .files import irregular_kind
 HEIF_SUFFIXES = {".avif", ".avifs", ".heic", ".heics", ".heif", ".heifs", ".hif"}
 """Of files that not every Pillow reads; the extra `heif` installs what does."""
 
+MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+"""Pillow refuses an image of more, as it could fill the memory from a small file."""
+
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")

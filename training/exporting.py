@@ -16,7 +16,8 @@ from torchvision.models.detection.transform import resize_boxes
 
 from fiftyone_promerge.training.checkpoints.checkpoint import CheckpointError, read_checkpoint
 from fiftyone_promerge.training.engines.base import find_engine
-from promerge_core import MissingExtraError, PromergeError
+from promerge_core import MissingExtraError
+from promerge_core.runs.outputs import check_new_file
 
 OPSET = 17
 """Version of ONNX's operators that the file uses."""
@@ -44,7 +45,7 @@ def export_detector(checkpoint: str | Path, path: str | Path, *, overwrite: bool
     Raises:
         CheckpointError: it cannot be read, or is a detector of another engine.
         MissingExtraError: onnx is not installed.
-        PromergeError: the file is there already, or its folder is not.
+        RunError: the file is there already, or cannot be written.
 
     Examples:
         >>> import fiftyone_promerge as fop
@@ -58,7 +59,7 @@ def export_detector(checkpoint: str | Path, path: str | Path, *, overwrite: bool
             "the export needs another package: pip install 'fiftyone-promerge[onnx]'"
         ) from error
     output = Path(path)
-    _check_output(output, overwrite)
+    check_new_file(output, overwrite)
     stored = read_checkpoint(checkpoint)
     if stored.engine != "torchvision":
         raise CheckpointError(
@@ -66,7 +67,7 @@ def export_detector(checkpoint: str | Path, path: str | Path, *, overwrite: bool
             f"can be written as ONNX"
         )
     detector: Any = find_engine(stored.engine).load(stored, torch.device("cpu"))
-    draft = output.with_name(output.name + ".draft")
+    draft = output.with_name(output.name + ".promerge-draft")
     try:
         classes = stored.labelling.classes
         _write(_Exported(detector.model, classes is not None).eval(), draft)
@@ -78,15 +79,6 @@ def export_detector(checkpoint: str | Path, path: str | Path, *, overwrite: bool
     finally:
         draft.unlink(missing_ok=True)
     return output
-
-
-def _check_output(path: Path, overwrite: bool) -> None:
-    if not path.absolute().parent.is_dir():
-        raise PromergeError(
-            f"there is no folder {path.absolute().parent} to write {path.name} into"
-        )
-    if path.exists() and not overwrite:
-        raise PromergeError(f"{path} exists already; choose another file, or overwrite it")
 
 
 def _write(model: _Exported, path: Path) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import rich_click as click
 
 from fiftyone_promerge.generation.database import explained_failures
@@ -28,13 +32,41 @@ click.rich_click.OPTIONS_TABLE_COLUMN_TYPES = ["required", "opt_short", "opt_lon
 click.rich_click.OPTIONS_TABLE_HELP_SECTIONS = ["help", "metavar", "required", "default"]
 
 
+class _SparedPopen(psutil.Popen):
+    """A child process that Ctrl-C in the terminal does not reach; it is for this process alone."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # What is blocked stays blocked in the child; here it comes through afterwards.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            super().__init__(*arguments, **options)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _children_spared() -> Iterator[None]:
+    """Inside, FiftyOne's servers do not hear Ctrl-C.
+
+    They ignore it themselves, but not as long as they are still being imported: then a traceback of
+    each would stand beside our sentence. FiftyOne starts them by `psutil.Popen`, when it is
+    imported or the App is opened.
+    """
+    plain = psutil.Popen
+    psutil.Popen = _SparedPopen
+    try:
+        yield
+    finally:
+        psutil.Popen = plain
+
+
 class PromergeGroup(click.RichGroup):
     """Turns what a user can cause into one sentence and a non-zero exit."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """See `click.Group.invoke`."""
         try:
-            with explained_failures():
+            with explained_failures(), _children_spared():
                 return super().invoke(ctx)
         except PromergeError as error:
             raise click.ClickException(printable(str(error))) from error

@@ -11,7 +11,6 @@ from click.core import ParameterSource
 
 from promerge_core.parameters import Config, Parameter
 from promerge_core.registry import METHODS, PRESETS
-from promerge_core.runs.sources import RunError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -108,14 +107,12 @@ def check_output_file(path: Path | None, overwrite: bool, *, makes_folder: bool 
         makes_folder: whether its folder is made where it is not there, as for pictures.
 
     Raises:
-        RunError: its folder is not there, or the file is there already.
+        RunError: it cannot; see `promerge_core.runs.outputs.check_new_file`.
     """
-    if path is None:
-        return
-    if not makes_folder and not path.absolute().parent.is_dir():
-        raise RunError(f"there is no folder {path.absolute().parent} to write {path.name} into")
-    if path.exists() and not overwrite:
-        raise RunError(f"{path} exists already; choose another file, or add --overwrite")
+    from promerge_core.runs.outputs import check_new_file
+
+    if path is not None:
+        check_new_file(path, overwrite, makes_folder=makes_folder)
 
 
 def is_given(context: click.Context, name: str) -> bool:

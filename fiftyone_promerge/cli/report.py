@@ -67,7 +67,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     for kind in summary.skipped_kinds():
         number = len(kind.images)
         why = f"{number} images: {kind.reason}: {kind.names}" if number > 1 else kind.images[0].why
-        console.print(Text(printable(f"skipped: {why}")), style="yellow")
+        console.print(Text(printable(f"skipped: {why}")), style="yellow", soft_wrap=True)
 
 
 def print_profile(figures: dict[str, Any], console: Console) -> None:

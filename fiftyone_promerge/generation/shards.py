@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
+import fiftyone.core.media as fomm
 
 from fiftyone_promerge.coco.annotations import IMAGE_ID_FIELD
 from fiftyone_promerge.fields import check_images, check_label_field, count_samples
@@ -22,11 +23,14 @@ from fiftyone_promerge.provenance import (
 from promerge_core import ImageMasks, Mask, PromergeError, Summary
 from promerge_core.runs.coco_json import ImageRow, summarise
 from promerge_core.runs.shards import ShardFolder
-from promerge_core.runs.sources import is_url
+from promerge_core.runs.sources import RunError, is_url
 
 from .writing import MaskWriter
 
 _BATCH_SIZE = 500
+
+# Option in the record of an import that adds samples, until it ends.
+_ADDS = "adds_samples"
 
 
 def import_shards(
@@ -39,9 +43,9 @@ def import_shards(
     """Writes the masks of shards into a field, as `apply_model` would have done.
 
     Images are found by their path: the run's folder, or `images_dir`, and their name. An empty
-    dataset gets a sample for each image. An image that has a label in the field already is left
-    alone, so an import that was stopped can be done again. Only one batch of images is held in
-    memory.
+    dataset gets a sample for each image that FiftyOne takes for one by its suffix. An image that
+    has a label in the field already is left alone, so an import that was stopped can be done again.
+    Only one batch of images is held in memory.
 
     Args:
         dataset: an image dataset.
@@ -55,21 +59,23 @@ def import_shards(
 
     Raises:
         FieldError: the field is of another type, or holds masks that were made otherwise.
-        RunError: a shard is missing.
+        RunError: a shard is missing or damaged, or an image lies outside the images' folder.
         PromergeError: none of the images is in the dataset.
     """
     known = folder.read_run()
-    made_by = {name: known["run"][name] for name in ("method", "backbone", "weights", "parameters")}
+    made_by = _made_by(folder, known["run"])
     check_images(dataset)
     check_label_field(dataset, field)
     is_new = recorded_run(dataset, field) is None
     if dataset.has_field(field):
         check_same_parameters(dataset, made_by, field)
-    root = _local_root(folder, known["root"], images_dir, must_exist=not count_samples(dataset))
+    # One that was killed while it added samples adds the others.
+    adds = not count_samples(dataset) or _was_adding(dataset, field)
+    root = _local_root(folder, known["root"], images_dir, must_exist=adds)
     call = ApplyModelCall(dataset, field, skip_failures=True)
     # At once, so that an import which is killed can be done again; again at the end.
-    record_run(call, made_by, Summary())
-    summary = _write_masks(dataset, field, folder, root, progress)
+    record_run(call, made_by, Summary(), {_ADDS: adds})
+    summary = _write_masks(dataset, field, folder, root, adds, progress)
     unknown = known["images"] - summary.images - len(summary.skipped)
     if unknown == known["images"]:
         if is_new:
@@ -83,19 +89,39 @@ def import_shards(
     return summary, unknown
 
 
+def _made_by(folder: ShardFolder, run: dict[str, Any]) -> dict[str, Any]:
+    """What made the masks, see `provenance.run_record`; RunError where the run does not say it."""
+    made_by = {name: run.get(name) for name in ("method", "backbone", "weights", "parameters")}
+    parameters = made_by["parameters"]
+    is_whole = (
+        all(isinstance(made_by[name], str) for name in ("method", "backbone"))
+        and isinstance(made_by["weights"], str | None)
+        and isinstance(parameters, dict)
+        and all(name.isidentifier() for name in parameters)
+        and all(isinstance(value, str | float | int | None) for value in parameters.values())
+    )
+    if not is_whole:
+        raise RunError(
+            f"{folder.location} does not say what made its masks: method, backbone, weights and "
+            f"parameters; make the shards again"
+        )
+    return made_by
+
+
 def _write_masks(
     dataset: fo.Dataset,
     field: str,
     folder: ShardFolder,
     root: Path,
+    adds: bool,
     progress: Callable[[int], object] | None,
 ) -> Summary:
     """Writes the masks of all images that are in the dataset, and counts these images."""
-    locate = _find_samples if count_samples(dataset) else _add_samples
+    locate = _find_or_add_samples if adds else _find_samples
     summary = Summary()
     with MaskWriter(dataset, field) as writer:
         for rows in _batches(folder.rows()):
-            located = locate(dataset, {str(root / row["file_name"]): row for row in rows})
+            located = locate(dataset, {_path(root, row["file_name"]): row for row in rows})
             writer.write(_masks(located))
             summary.merge(summarise(located.values()))
             if progress is not None:
@@ -119,6 +145,14 @@ def _local_root(
     return local
 
 
+def _path(root: Path, file_name: str) -> str:
+    """The path of an image; RunError where it would lie outside the images' folder."""
+    path = Path(os.path.normpath(root / file_name))
+    if path == root or not path.is_relative_to(root) or "\0" in file_name:
+        raise RunError(f"the image {file_name!r} of the shards lies outside {root}")
+    return str(root / file_name)
+
+
 def _batches(rows: Iterator[ImageRow]) -> Iterator[list[ImageRow]]:
     while batch := list(itertools.islice(rows, _BATCH_SIZE)):
         yield batch
@@ -132,8 +166,25 @@ def _find_samples(dataset: fo.Dataset, rows: dict[str, ImageRow]) -> dict[str, I
     return {sample_id: by_path[path] for path, sample_id in zip(paths, ids, strict=True)}
 
 
+def _was_adding(dataset: fo.Dataset, field: str) -> bool:
+    """Whether an import that adds samples was begun and did not end."""
+    if recorded_run(dataset, field) is None:
+        return False
+    run = dataset.get_run_info(mask_run_key(dataset, field)).config.serialize()
+    return bool(run.get("options", {}).get(_ADDS))
+
+
+def _find_or_add_samples(dataset: fo.Dataset, rows: dict[str, ImageRow]) -> dict[str, ImageRow]:
+    """Rows by the ids of the samples with these paths, those that are not there added."""
+    found = _find_samples(dataset, rows)
+    known = {id(row) for row in found.values()}
+    new = {path: row for path, row in rows.items() if id(row) not in known}
+    return found | _add_samples(dataset, new)
+
+
 def _add_samples(dataset: fo.Dataset, rows: dict[str, ImageRow]) -> dict[str, ImageRow]:
-    """Rows by the ids of new samples with these paths."""
+    """Rows by the ids of new samples with these paths; there are none of what is no image."""
+    rows = {path: row for path, row in rows.items() if fomm.get_media_type(path) == fomm.IMAGE}
     ids = dataset.add_samples(_samples(rows), progress=False)
     return dict(zip(ids, rows.values(), strict=True))
 

@@ -140,7 +140,13 @@ def check_attribute(samples: foc.SampleCollection, field: str, name: str, key: s
     run = dataset.get_run_info(key).config.serialize() if key in dataset.list_runs() else None
     if run is not None and run.get("attribute") == f"{field}.{name}":
         return run
-    if run is not None or dataset.has_field(f"{field}.detections.{name}"):
+    path = f"{field}.detections.{name}"
+    # An attribute need not be declared to be there.
+    is_there = (
+        dataset.has_field(path)
+        or dataset.mongo([{"$match": {path: {"$exists": True}}}]).limit(1).count()
+    )
+    if run is not None or is_there:
         raise FieldError(
             f"{name!r} of the masks in {field!r} was not made here and is not replaced; "
             f"choose another name"

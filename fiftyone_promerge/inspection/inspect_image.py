@@ -13,7 +13,7 @@ import fiftyone as fo
 import numpy as np
 import torch
 
-from fiftyone_promerge.fields import FieldError, check_field_name
+from fiftyone_promerge.fields import FieldError, check_field_name, free_field
 from promerge_core import (
     ImageError,
     PreparedImage,
@@ -37,6 +37,9 @@ _KEPT_BACKBONES = 2
 _LOCKS: defaultdict[tuple[str, str | None], threading.Lock] = defaultdict(threading.Lock)
 _FAILURES: dict[tuple[str, str | None], tuple[float, BackboneError]] = {}
 _REMEMBERED_S = 10
+
+# What tells a map that was stored here from one that a person made.
+_MADE_BY, _INSPECTOR = "made_by", "promerge_inspector"
 
 
 class Source(NamedTuple):
@@ -172,7 +175,8 @@ def store_maps(
         the names of the fields.
 
     Raises:
-        FieldError: a field of that name holds something else.
+        FieldError: a field of that name holds something else, or what was not stored by this
+            function; the message names another field.
     """
     explanation = inspection.explanation
     votes = explanation.background_votes / explanation.is_candidate.sum().clamp(min=1)
@@ -182,20 +186,32 @@ def store_maps(
         "proposals": fo.Segmentation(mask=_layers(explanation.stages.kept)),
         "instances": fo.Segmentation(mask=_layers(inspection.refined[inspection.accepted])),
     }
+    for name, label in maps.items():
+        _check_replaceable(sample, prefix, name, type(label))
     labels = {f"{prefix}_{name}": label for name, label in maps.items()}
     for name, label in labels.items():
-        _check_holds(sample, name, type(label))
-    for name, label in labels.items():
+        label[_MADE_BY] = _INSPECTOR
         sample[name] = label
     sample.save()
     return list(labels)
 
 
-def _check_holds(sample: fo.Sample, name: str, kind: type[fo.Label]) -> None:
-    check_field_name(name)
-    field = sample.dataset.get_field(name)
-    if field is not None and getattr(field, "document_type", None) is not kind:
-        raise FieldError(f"the field {name!r} holds no {kind.__name__}; rename or delete it first")
+def _check_replaceable(sample: fo.Sample, prefix: str, name: str, kind: type[fo.Label]) -> None:
+    """Raises FieldError where a field has anything but maps of the inspector."""
+    field = f"{prefix}_{name}"
+    check_field_name(field)
+    dataset = sample.dataset
+    known = dataset.get_field(field)
+    if known is None:
+        return
+    if getattr(known, "document_type", None) is not kind:
+        raise FieldError(f"the field {field!r} holds no {kind.__name__}; rename or delete it first")
+    others = {field: {"$ne": None}, f"{field}.{_MADE_BY}": {"$ne": _INSPECTOR}}
+    if dataset.mongo([{"$match": others}]).limit(1).count():
+        raise FieldError(
+            f"the field {field!r} holds maps that were not made here, and these are never "
+            f"replaced; rename it, for example to {free_field(dataset, f'my_{field}')!r}"
+        )
 
 
 def _array(values: torch.Tensor) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,16 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from promerge_core.errors import PromergeError
 
+from .pickle_nesting import NestingError, check_nesting
 from .stand_ins import NUMPY, foreign
 
 ZIP_START = b"PK\x03\x04"
 """How a zip archive begins, which `torch.save` writes."""
+
+LEGACY_START = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
+"""How a file of an older `torch.save` begins."""
+
+_LEGACY_PICKLES = 5
 
 
 def check_size(path: Path, error: type[PromergeError]) -> None:
@@ -36,27 +43,44 @@ def check_size(path: Path, error: type[PromergeError]) -> None:
         )
 
 
-def check_archive(path: Path, error: type[PromergeError]) -> None:
-    """Refuses a zip that is not torch's, or that would unpack to more than it holds.
+def check_structure(path: Path, error: type[PromergeError]) -> None:
+    """Refuses a file that would unpack to more than it holds, or that could crash Python.
 
     Args:
-        path: a file; one that is no zip archive passes.
+        path: a file.
         error: what is raised.
 
     Raises:
-        PromergeError: of the type `error`.
-        zipfile.BadZipFile: it begins like an archive and is none.
+        PromergeError: of the type `error`: it is a zip that is not torch's or is compressed, or a
+            tuple in it is nested too deep.
+        Exception: of any other kind, where the file is damaged.
     """
     with path.open("rb") as file:
-        if file.read(len(ZIP_START)) != ZIP_START:
-            return
+        start = file.read(len(LEGACY_START))
+    try:
+        if start.startswith(ZIP_START):
+            _check_archive(path, error)
+        else:
+            with path.open("rb") as file:
+                check_nesting(file, _LEGACY_PICKLES if start == LEGACY_START else 1)
+    except NestingError as nested:
+        raise error(
+            f"{path} holds tuples that are nested deeper than in any checkpoint; it was refused"
+        ) from nested
+
+
+def _check_archive(path: Path, error: type[PromergeError]) -> None:
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
-    if not any(entry.filename.endswith("/data.pkl") for entry in entries):
-        raise error(f"{path} is a zip archive, but not a checkpoint of torch.save")
-    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-    if not stored or sum(entry.file_size for entry in entries) > path.stat().st_size:
-        raise error(f"{path} is a compressed archive, which no checkpoint of torch.save is")
+        pickles = [one for one in entries if one.filename.endswith("/data.pkl")]
+        if not pickles:
+            raise error(f"{path} is a zip archive, but not a checkpoint of torch.save")
+        stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+        if not stored or sum(entry.file_size for entry in entries) > path.stat().st_size:
+            raise error(f"{path} is a compressed archive, which no checkpoint of torch.save is")
+        for one in pickles:
+            with archive.open(one) as file:
+                check_nesting(file)  # type: ignore[arg-type]
 
 
 def load_torch(path: Path) -> Any:
@@ -66,7 +90,7 @@ def load_torch(path: Path) -> Any:
     settings in a training checkpoint, is `Foreign`: its name is not looked up, and nothing called.
 
     Args:
-        path: a file that passed `check_archive`.
+        path: a file that passed `check_structure`.
 
     Returns:
         the content, its tensors on the CPU.

@@ -15,7 +15,7 @@ from promerge_core.errors import PromergeError
 
 from .base import BackboneError
 from .stand_ins import Foreign
-from .torch_files import check_archive, check_size, load_torch, unwrap
+from .torch_files import check_size, check_structure, load_torch, unwrap
 
 WRAPPERS = ("teacher", "student", "state_dict", "model")
 """The entries of a training checkpoint that hold a state dict."""
@@ -52,7 +52,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             content: Any = load_file(path)
         else:
-            check_archive(path, BackboneError)
+            check_structure(path, BackboneError)
             content = load_torch(path)
     except BackboneError:
         raise

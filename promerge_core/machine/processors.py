@@ -27,12 +27,17 @@ def each_image(work: Callable[..., Result], *columns: Iterable[Any]) -> list[Res
         the results, in the order of the images.
     """
     threads = torch.get_num_threads()
-    work = torch.inference_mode(torch.is_inference_mode_enabled())(work)
+    inference = torch.is_inference_mode_enabled()
+
+    def call(*arguments: Any) -> Result:
+        with torch.inference_mode(inference):
+            return work(*arguments)
+
     # Where PyTorch is told to use fewer, so are we; a container may have fewer than it shows.
     workers = min(threads, joblib.cpu_count())
     try:
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(work, *columns))
+            return list(pool.map(call, *columns))
     finally:
         # The number is a thread's own, but what is set last also holds for threads to come.
         torch.set_num_threads(threads)

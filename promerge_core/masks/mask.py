@@ -13,6 +13,9 @@ from .rle import decode_rle, encode_rle
 LABEL = "object"
 """The class of a mask where none is told from another."""
 
+FACTS = ("votes", "background_similarity", "refine_iou")
+"""What the stages know about a mask, for a person to look at: see `Mask.facts`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Mask:
@@ -23,8 +26,8 @@ class Mask:
         bbox: (x, y, width, height) in pixels, tight around the mask.
         area: number of pixels in the mask.
         score: confidence in (0, 1].
-        facts: what the stages know about the mask, for a person to look at: `votes` (proposals
-            merged into it), `background_similarity` (cosine), `refine_iou`.
+        facts: number by name, of those in `FACTS`: `votes` (proposals merged into it),
+            `background_similarity` (cosine), `refine_iou`.
         embedding: what it looks like, float32 [D], see `promerge_core.describe_masks`; None where
             it was not asked for.
         label: name of its class.

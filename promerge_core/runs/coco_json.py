@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pycocotools import mask as coco_mask
+
 from promerge_core.errors import CocoError
-from promerge_core.images import SkippedImage
+from promerge_core.images import MOST_PIXELS, SkippedImage
+from promerge_core.masks.mask import FACTS
+from promerge_core.masks.rle import compressed_rle
+from promerge_core.stages.no_masks import NoMasks
 
 from .locks import check_regular, hold
 from .summary import Summary
@@ -71,6 +77,62 @@ def skipped_row(image_id: int, file_name: str, why: str) -> ImageRow:
         `id`, `file_name` and `skipped`, which is `why`.
     """
     return {"id": image_id, "file_name": file_name, "skipped": why}
+
+
+def row_fault(row: Any) -> str | None:
+    """What is wrong with a row that was read, or None.
+
+    Args:
+        row: what should be as `image_row` or `skipped_row` give it; the masks may have facts, or
+            be a number where they were not read.
+
+    Returns:
+        what it has or lacks, to stand behind "it has".
+    """
+    try:
+        return _fault(row)
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return "not the parts of a row"
+
+
+def _fault(row: Any) -> str | None:
+    if type(row["id"]) is not int or not isinstance(row["file_name"], str) or not row["file_name"]:
+        return "no id or no file_name"
+    if row.get("skipped") is not None:
+        return None if isinstance(row["skipped"], str) else "a reason for skipping it that is none"
+    size = [row["height"], row["width"]]
+    if any(type(side) is not int for side in size) or min(size) < 1 or row["masks"] is None:
+        return "no width, no height or no masks"
+    if math.prod(size) > MOST_PIXELS:
+        return "more pixels than any image that is read"
+    if row["reason"] is not None and row["reason"] not in list(NoMasks):
+        return "a reason that no method gives"
+    masks = [] if isinstance(row["masks"], int) else row["masks"]
+    return next(filter(None, (_mask_fault(mask, size) for mask in masks)), None)
+
+
+def _mask_fault(mask: dict[str, Any] | None, size: list[int]) -> str | None:
+    """What is wrong with a mask, or None."""
+    if mask is None or None in mask.values():
+        return "a mask that is not whole"
+    try:
+        rle = compressed_rle(mask["segmentation"], "it")
+    except CocoError:
+        return "a mask whose segmentation is no RLE"
+    if rle["size"] != size:
+        return "a mask of another size"
+    # Equal to neither: NaN, and null.
+    if coco_mask.toBbox(rle).tolist() != list(mask["bbox"]) or coco_mask.area(rle) != mask["area"]:
+        return "a mask whose bbox or area is not its own"
+    facts = [*mask.get("facts", ()), ("score", mask["score"])]
+    if not all(_is_fact(name, value) for name, value in facts):
+        return "a mask whose score or facts are not known ones and finite"
+    return None
+
+
+def _is_fact(name: str, value: float | None) -> bool:
+    known = name == "score" or name in FACTS
+    return known and value is not None and math.isfinite(value)
 
 
 def summarise(rows: Iterable[ImageRow]) -> Summary:

@@ -17,10 +17,10 @@ from promerge_core.generator import MaskMaker
 from promerge_core.images import ImageError, SkippedImage, open_image
 
 from .coco_file import CocoFile
-from .coco_json import ImageRow, image_row, skipped_row, summarise, write_coco
+from .coco_json import ImageRow, image_row, row_fault, skipped_row, summarise, write_coco
 from .locks import check_regular, hold
 from .sources import MADE, ImageEntry, Likeness, RunError, compare_runs, none_readable, run_identity
-from .summary import Summary
+from .summary import Summary, read_summary
 
 _BEGUN = {
     "other": "other images or settings",
@@ -117,8 +117,12 @@ class CocoRun:
         return True
 
     def read_summary(self) -> Summary:
-        """Counts of the complete run that made the output."""
-        return Summary.from_dict(_read_info(self._output)["summary"])
+        """Counts of the complete run that made the output.
+
+        Raises:
+            RunError: it does not say them.
+        """
+        return read_summary(_read_info(self._output), self._output)
 
     def run(self, num_workers: int = 0, progress: Callable[[int], object] | None = None) -> Summary:
         """Does the batches that are not done yet and writes the output.
@@ -272,17 +276,16 @@ def _parse(line: bytes) -> Any:
     """What a line of a journal says; None where it is none of ours."""
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
 def _holds(line: bytes, batch: Sequence[ImageEntry]) -> bool:
     """Whether a line of a journal holds the rows of a batch."""
     rows = _parse(line)
-    try:
-        return [row["id"] for row in rows] == [entry.id for entry in batch]
-    except (TypeError, KeyError):
+    if not isinstance(rows, list) or any(row_fault(row) is not None for row in rows):
         return False
+    return [(row["id"], row["file_name"]) for row in rows] == [(e.id, e.file_name) for e in batch]
 
 
 def _read_info(output: Path) -> dict[str, Any]:

@@ -55,6 +55,28 @@ def check_output(
         )
 
 
+def check_new_file(path: Path, overwrite: bool = False, *, makes_folder: bool = False) -> None:
+    """Says, before any work, whether a file of results can be written.
+
+    Args:
+        path: the file.
+        overwrite: whether one that is there may be replaced; what is no regular file never is.
+        makes_folder: whether its folder is made where it is not there, as for pictures.
+
+    Raises:
+        RunError: its folder is not there, something is there already, or none can be made.
+    """
+    check_regular(path)
+    if path.exists() and not overwrite:
+        raise RunError(f"{path} exists already; choose another file, or overwrite it")
+    if makes_folder:
+        return
+    try:
+        _check_folder(path.absolute())
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}; name another file") from error
+
+
 def _check_folder(target: Path) -> None:
     """Raises RunError or OSError where no file can be made."""
     if not target.parent.is_dir():

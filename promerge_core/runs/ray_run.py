@@ -22,6 +22,7 @@ except ImportError as error:
     ) from error
 
 from .ray_workers import GeneratorSettings, ShardSegmenter, read_shard
+from .shard_rows import MOST_SHARDS
 from .shards import ShardFolder
 from .sources import ImageEntry, RunError, run_identity
 from .storage import ImageStore
@@ -51,7 +52,8 @@ class RayRun:
         shard_size: images per shard: what is lost with a worker, and what Ray moves at once.
 
     Raises:
-        RunError: the shard size is no multiple of the batch size, or an image's name is not text.
+        RunError: the shard size is no multiple of the batch size or too small for so many images,
+            or an image's name is not text.
     """
 
     def __init__(
@@ -66,6 +68,11 @@ class RayRun:
         if shard_size % batch_size:
             raise RunError(
                 f"shard_size must be a multiple of batch_size; got {shard_size} and {batch_size}"
+            )
+        if len(entries) > MOST_SHARDS * shard_size:
+            raise RunError(
+                f"{len(entries)} images in shards of {shard_size} are more than {MOST_SHARDS} "
+                f"shards; give a larger shard_size"
             )
         self._folder = folder
         self._store = ImageStore(root)

@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
-import math
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pycocotools import mask as coco_mask
-
-from promerge_core.errors import CocoError
+from promerge_core.errors import MissingExtraError
 from promerge_core.generator import ImageMasks
-from promerge_core.masks.rle import compressed_rle
 
-from .coco_json import ImageRow, image_row, skipped_row
+from .coco_json import ImageRow, image_row, row_fault, skipped_row, summarise
 from .sources import RunError
+from .summary import Summary
+
+try:
+    import pyarrow as pa
+except ImportError as error:
+    raise MissingExtraError("shards need pyarrow: pip install 'fiftyone-promerge[ray]'") from error
+
+SCHEMA = pa.schema(
+    {
+        "id": pa.int64(),
+        "file_name": pa.string(),
+        "width": pa.int32(),
+        "height": pa.int32(),
+        "masks": pa.list_(
+            pa.struct(
+                {
+                    "segmentation": pa.struct(
+                        {"size": pa.list_(pa.int32(), 2), "counts": pa.string()}
+                    ),
+                    "bbox": pa.list_(pa.float64(), 4),
+                    "area": pa.int64(),
+                    "score": pa.float64(),
+                    "facts": pa.map_(pa.string(), pa.float64()),
+                }
+            )
+        ),
+        "reason": pa.string(),
+        "skipped": pa.string(),
+        "run": pa.string(),
+    }
+)
+"""One row per image, as in `promerge_core.runs.coco_json`, its masks with their facts.
+
+`run` is a digest of what the run is; null was written by an earlier version.
+"""
+
+MOST_SHARDS = 1_000_000
+"""As many as the names of the files can number; a run of more images needs larger shards."""
 
 
 def shard_row(image_id: int, file_name: str, masks: ImageMasks) -> ImageRow:
@@ -32,22 +70,49 @@ def shard_row(image_id: int, file_name: str, masks: ImageMasks) -> ImageRow:
     return row
 
 
-def read_row(stored: dict[str, Any], shard: str) -> ImageRow:
+def read_rows(stored: pa.RecordBatch, shard: str, run: str) -> Iterator[ImageRow]:
+    """The rows of a batch of a Parquet file; see `read_row`.
+
+    Args:
+        stored: the batch.
+        shard: the file it stands in, for the error message.
+        run: what `run_digest` gives for the run whose rows are read.
+
+    Returns:
+        the rows, in their order.
+
+    Raises:
+        RunError: a row is damaged, or another run's.
+    """
+    try:
+        rows = stored.to_pylist()
+    except UnicodeDecodeError as error:
+        raise damaged(shard, "a text in it is not UTF-8") from error
+    for row in rows:
+        yield read_row(row, shard, run)
+
+
+def read_row(stored: dict[str, Any], shard: str, run: str | None = None) -> ImageRow:
     """A row of a Parquet file as the row that was written.
 
     Args:
         stored: the row as Arrow gives it, of the types of the shards' schema; where the masks were
             not read, `masks` is their number.
         shard: the file it stands in, for the error message.
+        run: what `run_digest` gives for the run whose rows are read.
 
     Returns:
         the row, with as many None as there are masks where they were not read.
 
     Raises:
-        RunError: the row is damaged.
+        RunError: the row is damaged, or another run's.
     """
-    wrong = _wrong(stored)
-    if wrong:
+    if stored["run"] not in (None, run):
+        raise RunError(
+            f"{shard} is another run's; delete it, and the command that began the run makes it"
+        )
+    wrong = row_fault(stored)
+    if wrong is not None:
         raise damaged(shard, f"the row of {stored['file_name']!r:.80} has {wrong}")
     if stored["skipped"] is not None:
         return skipped_row(stored["id"], stored["file_name"], stored["skipped"])
@@ -81,39 +146,48 @@ def is_run(known: Any) -> bool:
         return False
     images, size = known.get("images"), known["run"].get("shard_size")
     counts = isinstance(images, int) and isinstance(size, int) and images >= 0 and size > 0
-    return counts and isinstance(known.get("root"), str)
+    return counts and images <= size * MOST_SHARDS and isinstance(known.get("root"), str)
 
 
-def _wrong(stored: dict[str, Any]) -> str | None:
-    """What is wrong with a row, or None."""
-    if stored["id"] is None or not stored["file_name"]:
-        return "no id or no file_name"
-    if stored["skipped"] is not None:
-        return None
-    size = [stored["height"], stored["width"]]
-    if None in size or min(size) < 1 or stored["masks"] is None:
-        return "no width, no height or no masks"
-    masks = [] if isinstance(stored["masks"], int) else stored["masks"]
-    return next(filter(None, (_wrong_mask(mask, size) for mask in masks)), None)
+def run_digest(run: dict[str, Any]) -> str:
+    """What identifies a run in its shards: a digest of what decides its masks."""
+    return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _wrong_mask(mask: dict[str, Any] | None, size: list[int]) -> str | None:
-    """What is wrong with a mask, or None."""
-    if mask is None or None in mask.values():
-        return "a mask that is not whole"
-    try:
-        rle = compressed_rle(mask["segmentation"], "it")
-    except CocoError:
-        return "a mask whose segmentation is no RLE"
-    if rle["size"] != size:
-        return "a mask of another size"
-    # Equal to neither: NaN, and null.
-    if coco_mask.toBbox(rle).tolist() != mask["bbox"] or coco_mask.area(rle) != mask["area"]:
-        return "a mask whose bbox or area is not its own"
-    if not all(_is_fact(name, value) for name, value in [*mask["facts"], ("score", mask["score"])]):
-        return "a mask whose score or facts are not finite numbers"
-    return None
+def shard_name(number: int) -> str:
+    """The name of a shard's file."""
+    return f"shard-{number:06}.parquet"
 
 
-def _is_fact(name: str, value: float | None) -> bool:
-    return name.isidentifier() and value is not None and math.isfinite(value)
+def is_shard(name: str) -> bool:
+    """Whether a file is named as one of a shard."""
+    return name.startswith("shard-") and name.endswith(".parquet")
+
+
+def shard_index(rows: Iterator[ImageRow], names: Sequence[str], size: int) -> dict[str, Any]:
+    """What a run did, and what each shard holds.
+
+    Args:
+        rows: those of the run, in its order.
+        names: of the shards' files.
+        size: images of a shard.
+
+    Returns:
+        the content of the index, ready for JSON.
+    """
+    total, shards = Summary(), []
+    for name in names:
+        block = list(itertools.islice(rows, size))
+        summary = summarise(block)
+        total.merge(summary)
+        shards.append(
+            {
+                "file": name,
+                "first": block[0]["file_name"],
+                "last": block[-1]["file_name"],
+                "images": summary.images,
+                "masks": summary.masks,
+                "skipped": len(summary.skipped),
+            }
+        )
+    return {"summary": total.to_dict(), "shards": shards}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import math
 import uuid
@@ -14,11 +13,20 @@ from typing import Any
 from promerge_core.errors import MissingExtraError
 
 from . import locks
-from .coco_json import ImageRow, summarise
-from .shard_rows import damaged, is_run, read_row
+from .coco_json import ImageRow
+from .shard_rows import (
+    SCHEMA,
+    damaged,
+    is_run,
+    is_shard,
+    read_rows,
+    run_digest,
+    shard_index,
+    shard_name,
+)
 from .sources import MADE, RunError, compare_runs, is_url
 from .storage import open_location
-from .summary import Summary
+from .summary import Summary, read_summary
 
 try:
     import pyarrow as pa
@@ -29,32 +37,8 @@ try:
 except ImportError as error:
     raise MissingExtraError("shards need pyarrow: pip install 'fiftyone-promerge[ray]'") from error
 
-SCHEMA = pa.schema(
-    {
-        "id": pa.int64(),
-        "file_name": pa.string(),
-        "width": pa.int32(),
-        "height": pa.int32(),
-        "masks": pa.list_(
-            pa.struct(
-                {
-                    "segmentation": pa.struct(
-                        {"size": pa.list_(pa.int32(), 2), "counts": pa.string()}
-                    ),
-                    "bbox": pa.list_(pa.float64(), 4),
-                    "area": pa.int64(),
-                    "score": pa.float64(),
-                    "facts": pa.map_(pa.string(), pa.float64()),
-                }
-            )
-        ),
-        "reason": pa.string(),
-        "skipped": pa.string(),
-    }
-)
-"""One row per image, as in `promerge_core.runs.coco_json`, its masks with their facts."""
-
-_RUN, _INDEX, _DRAFTS = "run.json", "index.json", "_drafts"
+# Readers of Parquet pass over what begins with an underscore.
+_RUN, _INDEX, _DRAFTS = "run.json", "index.json", "_promerge-drafts"
 
 
 class ShardFolder:
@@ -67,7 +51,8 @@ class ShardFolder:
     In a local folder a run holds a lock while it works, and a second one ends at once. At a URL
     nothing can be locked. There two runs with the same settings write the same shards, each of them
     whole; the one that ends first removes the drafts, which may end the other, and the same command
-    continues it. Two runs with other settings that begin in the same moment can mix their shards.
+    continues it. Of two runs with other settings that begin in the same moment, one stops at its
+    next shard. Each shard says which run it is of, and that of another one is never read.
 
     - `run.json` says what the run is: its settings, where its images are and how many there are.
     - `shard-000000.parquet` and so on hold the rows; see `SCHEMA`.
@@ -83,6 +68,7 @@ class ShardFolder:
     def __init__(self, location: str) -> None:
         self.location = location
         self._filesystem, self._path = open_location(location)
+        self._begun: dict[str, Any] | None = None
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
@@ -116,6 +102,7 @@ class ShardFolder:
             RunError: the folder holds the shards of another run.
         """
         known = self._known_run()
+        self._check_others(is_new=known is None)
         likeness = "same" if known is None else compare_runs(known["run"], run)
         # What an earlier version began is continued, as a `CocoRun` does it.
         begun = likeness == "files unknown" and self._read_json(_INDEX) is None
@@ -125,7 +112,20 @@ class ShardFolder:
                 f"choose another folder, or overwrite them"
             )
         self._filesystem.create_dir(f"{self._path}/{_DRAFTS}", recursive=True)
+        # As it is read again: tuples are lists in JSON.
+        self._begun = json.loads(json.dumps(run))
         self._write_json(_RUN, {"run": run, "root": root, "images": images})
+
+    def _check_others(self, is_new: bool) -> None:
+        """Raises RunError where files in the folder would be taken for this run's."""
+        if self._read_json(_INDEX) is not None and is_new:
+            raise self._not_ours(_INDEX)
+        shards = sorted(filter(is_shard, self._names())) if is_new else []
+        if shards:
+            raise RunError(
+                f"{self.location} holds {shards[0]} and no {_RUN}, which says what run it is of; "
+                f"choose another folder, or overwrite the shards"
+            )
 
     def read_run(self) -> dict[str, Any]:
         """What `begin` was given: `run`, `root` and `images`.
@@ -149,10 +149,14 @@ class ShardFolder:
         Args:
             number: which shard, from 0.
             rows: those of its images, in the run's order; see `shard_row` and `skipped_row`.
+
+        Raises:
+            RunError: another run began in the folder since this one did.
         """
-        name = _shard_name(number)
+        run = self._check_begun()
+        name = shard_name(number)
         draft = f"{self._path}/{_DRAFTS}/{name}.{uuid.uuid4().hex}"
-        table = pa.Table.from_pylist(list(rows), schema=SCHEMA)
+        table = pa.Table.from_pylist([{**row, "run": run} for row in rows], schema=SCHEMA)
         pq.write_table(table, draft, filesystem=self._filesystem, compression="zstd")
         self._filesystem.move(draft, f"{self._path}/{name}")
 
@@ -163,19 +167,28 @@ class ShardFolder:
             counts over all images.
 
         Raises:
-            RunError: a shard is missing.
+            RunError: a shard is missing or is another run's, or another run began in the folder
+                since this one did.
         """
+        self._check_begun()
         known = self._read_json(_INDEX)
         if known is None or self.missing():
-            known = self._index()
+            size = self.read_run()["run"]["shard_size"]
+            known = shard_index(self.rows(with_masks=False), self._shard_names(), size)
             self._write_json(_INDEX, known)
-        self._filesystem.delete_dir(f"{self._path}/{_DRAFTS}")
-        return Summary.from_dict(known["summary"])
+        with contextlib.suppress(FileNotFoundError):  # the same run in another process ended first
+            self._filesystem.delete_dir(f"{self._path}/{_DRAFTS}")
+        return read_summary(known, f"{self.location}/{_INDEX}")
 
     def discard(self) -> None:
-        """Removes what an earlier run left, and nothing else."""
+        """Removes what an earlier run left, and nothing else.
+
+        Raises:
+            RunError: what stands in the place of its description is none.
+        """
+        self._known_run()
         for name in self._names():
-            if name in (_RUN, _INDEX) or (name.startswith("shard-") and name.endswith(".parquet")):
+            if name in (_RUN, _INDEX) or is_shard(name):
                 self._filesystem.delete_file(f"{self._path}/{name}")
 
     def rows(self, with_masks: bool = True) -> Iterator[ImageRow]:
@@ -189,8 +202,9 @@ class ShardFolder:
             an iterator over the rows that were written; only a few files are held in memory.
 
         Raises:
-            RunError: a shard is missing.
+            RunError: a shard is missing, damaged or another run's.
         """
+        known = self.read_run()
         missing = self.missing()
         if missing:
             raise RunError(
@@ -201,7 +215,7 @@ class ShardFolder:
         columns = {name: pc.field(name) for name in SCHEMA.names}
         if not with_masks:
             columns["masks"] = pc.list_value_length(pc.field("masks"))
-        count = 0
+        digest, count, last = run_digest(known["run"]), 0, None
         try:
             dataset = pds.dataset(
                 paths, schema=SCHEMA, format="parquet", filesystem=self._filesystem
@@ -211,14 +225,16 @@ class ShardFolder:
                 columns=columns, batch_size=1024, batch_readahead=2, fragment_readahead=4
             )
             for batch in scanner.scan_batches():
-                for stored in batch.record_batch.to_pylist():
-                    yield read_row(stored, batch.fragment.path)
-                    count += 1
+                for row in read_rows(batch.record_batch, batch.fragment.path, digest):
+                    if last is not None and row["id"] <= last:
+                        raise damaged(batch.fragment.path, "the ids of its images do not ascend")
+                    yield row
+                    count, last = count + 1, row["id"]
         except (pa.ArrowException, OSError) as error:
             raise damaged(self._unreadable(paths), f"{error!s:.200}".split("\n", 1)[0]) from error
-        if count != self.read_run()["images"]:
+        if count != known["images"]:
             raise RunError(
-                f"{self.location} has {count} rows for {self.read_run()['images']} images; delete "
+                f"{self.location} has {count} rows for {known['images']} images; delete "
                 f"its shards, and the command that began the run makes them again"
             )
 
@@ -231,30 +247,20 @@ class ShardFolder:
                 return path
         return self.location
 
-    def _index(self) -> dict[str, Any]:
-        """What the run did, and what each shard holds."""
-        rows, size = self.rows(with_masks=False), self.read_run()["run"]["shard_size"]
-        total, shards = Summary(), []
-        for name in self._shard_names():
-            block = list(itertools.islice(rows, size))
-            summary = summarise(block)
-            total.merge(summary)
-            shards.append(
-                {
-                    "file": name,
-                    "first": block[0]["file_name"],
-                    "last": block[-1]["file_name"],
-                    "images": summary.images,
-                    "masks": summary.masks,
-                    "skipped": len(summary.skipped),
-                }
+    def _check_begun(self) -> str:
+        """The digest of the folder's run; RunError where it is not the one that began here."""
+        known = self.read_run()["run"]
+        if self._begun not in (None, known):
+            raise RunError(
+                f"another run began at {self.location} in the meantime, and this one has stopped; "
+                f"choose another folder"
             )
-        return {"summary": total.to_dict(), "shards": shards}
+        return run_digest(known)
 
     def _shard_names(self) -> list[str]:
         known = self.read_run()
         count = math.ceil(known["images"] / known["run"]["shard_size"])
-        return [_shard_name(number) for number in range(count)]
+        return [shard_name(number) for number in range(count)]
 
     def _names(self) -> set[str]:
         selector = fs.FileSelector(self._path, allow_not_found=True)
@@ -263,8 +269,14 @@ class ShardFolder:
     def _known_run(self) -> Any:
         known = self._read_json(_RUN)
         if known is not None and not is_run(known):
-            raise RunError(f"{self.location}/{_RUN} is damaged: it describes no run; delete it")
+            raise self._not_ours(_RUN)
         return known
+
+    def _not_ours(self, name: str) -> RunError:
+        return RunError(
+            f"{self.location}/{name} describes no shards: it is damaged, or another program's; "
+            f"choose another folder, or delete it"
+        )
 
     def _read_json(self, name: str) -> Any:
         """The content of a file of ours; None where it is not there."""
@@ -273,17 +285,11 @@ class ShardFolder:
                 return json.loads(file.read())
         except FileNotFoundError:
             return None
-        except ValueError as error:
-            raise RunError(
-                f"{self.location}/{name} is damaged: it is not JSON; delete it"
-            ) from error
+        except (ValueError, RecursionError) as error:
+            raise self._not_ours(name) from error
 
     def _write_json(self, name: str, content: dict[str, Any]) -> None:
         draft = f"{self._path}/{_DRAFTS}/{name}.{uuid.uuid4().hex}"
         with self._filesystem.open_output_stream(draft) as file:
             file.write(json.dumps(content, indent=1).encode())
         self._filesystem.move(draft, f"{self._path}/{name}")
-
-
-def _shard_name(number: int) -> str:
-    return f"shard-{number:06}.parquet"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from promerge_core.images import SkippedImage
 from promerge_core.stages.no_masks import NoMasks
 
+from .sources import RunError
+
 if TYPE_CHECKING:
     from promerge_core.generator import ImageMasks
 
@@ -93,12 +95,46 @@ class Summary:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
     @classmethod
-    def from_dict(cls, counts: dict[str, Any]) -> Summary:
-        """The counts that `to_dict` gave."""
-        skipped = [SkippedImage(**image) for image in counts["skipped"]]
-        return cls(**{**counts, "reasons": Counter(counts["reasons"]), "skipped": skipped})
+    def from_dict(cls, counts: Any) -> Summary:
+        """The counts that `to_dict` gave.
+
+        Raises:
+            ValueError: it gave no such thing.
+        """
+        try:
+            numbers = counts["images"], counts["masks"], *counts["reasons"].values()
+            seconds = {str(stage): float(one) for stage, one in counts["seconds"].items()}
+            reasons = Counter({NoMasks(one).value: n for one, n in counts["reasons"].items()})
+            skipped = [SkippedImage(str(one["path"]), str(one["why"])) for one in counts["skipped"]]
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            raise ValueError("no counts of a run") from error
+        if not all(isinstance(number, int) and number >= 0 for number in numbers):
+            raise ValueError("no counts of a run")
+        return cls(counts["images"], counts["masks"], reasons, skipped, seconds)
 
     def to_dict(self) -> dict[str, Any]:
         """All counts, ready for JSON."""
         skipped = [image._asdict() for image in self.skipped]
         return {**dataclasses.asdict(self), "reasons": dict(self.reasons), "skipped": skipped}
+
+
+def read_summary(content: Any, path: object) -> Summary:
+    """The summary in what a run left.
+
+    Args:
+        content: what was read: an object whose `summary` is what `Summary.to_dict` gave.
+        path: where it was read, for the error message.
+
+    Returns:
+        the counts.
+
+    Raises:
+        RunError: there is no such summary in it.
+    """
+    try:
+        return Summary.from_dict(content["summary"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise RunError(
+            f"{path} is damaged: it has no summary of a run; delete it, and the command that "
+            f"began the run makes it again"
+        ) from error

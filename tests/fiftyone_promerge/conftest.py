@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 PARAMETERS = {"image_size": 64, "seed_stride": 2}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_database(database: str) -> None:
+    """Whatever imports FiftyOne first, in whatever order tests run, finds the tests' database."""
+
+
 @pytest.fixture(scope="package")
 def one_thread() -> Iterator[None]:
     """Images are small here: threads would wait for one another longer than they compute."""

@@ -17,6 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 URI = "@promerge/promerge/"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_database(database):
+    """Whatever imports FiftyOne first, in whatever order tests run, finds the tests' database."""
+
+
 @pytest.fixture(scope="session")
 def plugin(database):
     """FiftyOne's plugins folder with this plugin in it."""

@@ -1,4 +1,4 @@
-"""Forms with values that the App never sends: each is answered with a form, none with an error."""
+"""Values that the App never sends: the form says what is wrong with them, and nothing is run."""
 
 from __future__ import annotations
 
@@ -26,10 +26,17 @@ def masks(photos):
 
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_every_value_of_every_input_is_answered_with_a_form(app, masks, operator):
-    before = list(masks.get_field_schema())
+    before, refused = list(masks.get_field_schema()), 0
     names = [*app.form(operator, masks, {"advanced": True}), "overwrite", "nothing"]
     for value in VALUES:
-        form = app.form(operator, masks, {**dict.fromkeys(names, value), "advanced": True})
-        assert all(app.wrong(form).values()), value
+        params = {**dict.fromkeys(names, value), "advanced": True}
+        wrong = app.wrong(app.form(operator, masks, params))
+        assert all(wrong.values()), value
+        if wrong:
+            refused += 1
+            # FiftyOne's own check stumbles over a section that is no object.
+            with pytest.raises(Exception, match=r"Validation error|has no attribute 'get'"):
+                app.stream(operator, masks, params)
+    assert refused or len(names) < 4
     assert list(masks.get_field_schema()) == before
     assert not masks.list_runs() and not masks.list_evaluations()

@@ -138,6 +138,7 @@ def test_what_cannot_be_exported_is_one_sentence(trained, exported, tmp_path, mo
     for checkpoint, path, said in [
         (trained[0], exported, "exists already"),
         (trained[0], tmp_path / "no" / "such.onnx", "there is no folder"),
+        (trained[0], tmp_path, "is a folder"),
         (other, tmp_path / "x.onnx", "only those of torchvision can be written as ONNX"),
         (tmp_path / "gone.pt", tmp_path / "x.onnx", "no checkpoint at"),
     ]:

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from fiftyone_promerge.training.data.labelling import CLASS_AGNOSTIC, Labelling
+from fiftyone_promerge.training.recipes import Recipe
 from fiftyone_promerge.training.registry import ENGINES
 from promerge_core import PromergeError
-from promerge_core.backbones.torch_files import check_archive
+from promerge_core.backbones.torch_files import check_structure
 from promerge_core.backbones.weights import load_state as load_fitting_state
 
 FORMAT = "fiftyone-promerge detector 1"
@@ -103,7 +104,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Reads a checkpoint without executing anything in it.
 
     Raises:
-        CheckpointError: there is no such file.
+        CheckpointError: there is no such file, or an entry in it is damaged.
         OtherLayoutError: it is not of this layout, or it holds something to be executed.
     """
     if not Path(path).is_file():
@@ -111,7 +112,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not zipfile.is_zipfile(path):
         raise OtherLayoutError(f"{path} is not a readable checkpoint")
     try:
-        check_archive(Path(path), OtherLayoutError)
+        check_structure(Path(path), OtherLayoutError)
         values = torch.load(path, map_location="cpu", weights_only=True)
     except OtherLayoutError:
         raise
@@ -129,6 +130,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         )
     stored = values.pop("labelling", None)
     labelling = CLASS_AGNOSTIC if stored is None else _read_labelling(stored, path)
+    wrong = _wrong(values)
+    if wrong is not None:
+        raise CheckpointError(f"{path} is damaged: {wrong}; fetch or save it again")
     return Checkpoint(**values, labelling=labelling)
 
 
@@ -140,6 +144,39 @@ def _read_labelling(stored: Any, path: str | Path) -> Labelling:
     if classes is not None and not (classes and all(isinstance(name, str) for name in classes)):
         raise OtherLayoutError(f"{path} is not a readable checkpoint: its classes are no names")
     return Labelling(None if classes is None else tuple(classes), bool(has_masks))
+
+
+_TYPES: dict[str, type] = {
+    "engine": str,
+    "architecture": str,
+    "recipe": dict,
+    "round": int,
+    "source": dict,
+    "versions": dict,
+    "metrics": dict,
+    "model": dict,
+}
+
+
+def _wrong(values: dict[Any, Any]) -> str | None:
+    """What is wrong with the entries of a checkpoint, or None."""
+    if values.keys() != _TYPES.keys():
+        return f"it has the entries {', '.join(sorted(map(str, values)))[:200]}"
+    for name, kind in _TYPES.items():
+        if not isinstance(values[name], kind):
+            return f"its {name} is no {kind.__name__}"
+    if values["engine"] not in ENGINES:
+        return f"there is no engine {values['engine'][:80]!r}"
+    try:
+        rounds = Recipe.from_dict(values["recipe"]).rounds
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return "its recipe is none"
+    if not 0 <= values["round"] < len(rounds):
+        return f"its recipe has no round {values['round']}"
+    tensors = values["model"].items()
+    if not all(isinstance(name, str) and torch.is_tensor(one) for name, one in tensors):
+        return "its model is no state dict"
+    return None
 
 
 def load_state(model: nn.Module, state: dict[str, torch.Tensor], what: str) -> None:

@@ -14,9 +14,10 @@ import torch
 
 from promerge_core.backbones.stand_ins import NUMPY, Array, Dict, Foreign, foreign
 from promerge_core.backbones.torch_files import (
+    LEGACY_START,
     ZIP_START,
-    check_archive,
     check_size,
+    check_structure,
     load_torch,
     unwrap,
 )
@@ -49,7 +50,7 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
     """
     path = Path(path)
     start = _read_start(path)
-    if start.startswith((ZIP_START, pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2))):
+    if start.startswith((ZIP_START, LEGACY_START)):
         content = _read_torch(path)
     else:
         content = _read_pickle(path)
@@ -71,7 +72,7 @@ def _read_start(path: Path) -> bytes:
 
 def _read_torch(path: Path) -> Any:
     try:
-        check_archive(path, CheckpointError)
+        check_structure(path, CheckpointError)
         return load_torch(path)
     except CheckpointError:
         raise
@@ -85,6 +86,10 @@ def _read_torch(path: Path) -> Any:
 def _read_pickle(path: Path) -> Any:
     stream = io.BytesIO(path.read_bytes())
     _check_instructions(path, stream)
+    try:
+        check_structure(path, CheckpointError)
+    except LookupError as error:
+        raise _damaged(path) from error
     stream.seek(0)
     try:
         return _Unpickler(stream, encoding="latin1").load()

@@ -74,16 +74,28 @@ class Settings(NamedTuple):
 
     @classmethod
     def load(cls, path: Path) -> Settings:
-        """The settings that `save` wrote; an option that is newer than they are has its default."""
-        values = json.loads(path.read_text(encoding="utf-8"))
-        recipe, source = Recipe.from_dict(values.pop("recipe")), values.pop("source")
-        reasons, pace = tuple(values.pop("reasons", ())), values.pop("pace", None)
-        own = values.pop("own", None)
-        names, has_masks = values.pop("labelling", CLASS_AGNOSTIC)
-        labelling = Labelling(None if names is None else tuple(names), has_masks)
-        options = TrainingOptions().to_dict() | values
+        """The settings that `save` wrote; an option that is newer than they are has its default.
+
+        Raises:
+            TrainingError: the file holds no such settings.
+        """
+        try:
+            values = json.loads(path.read_bytes())
+            recipe, source = Recipe.from_dict(values.pop("recipe")), dict(values.pop("source"))
+            reasons, pace = tuple(values.pop("reasons", ())), values.pop("pace", None)
+            own = values.pop("own", None)
+            own = own and Recipe.from_dict(own)
+            names, has_masks = values.pop("labelling", CLASS_AGNOSTIC)
+            labelling = Labelling(None if names is None else tuple(names), has_masks)
+            declared = TrainingOptions().to_dict().keys() & values.keys()
+            given = TrainingOptions.from_dict({name: values[name] for name in declared}).to_dict()
+            options = {**given, **values}
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise TrainingError(
+                f"{path} does not describe a training: it is damaged, or another program's; choose "
+                f"another folder"
+            ) from error
         del options["recipe"]
-        own = own and Recipe.from_dict(own)
         return cls(options, recipe, source, reasons, pace, own, labelling)
 
     def _to_dict(self) -> dict[str, Any]:
@@ -100,7 +112,7 @@ class Settings(NamedTuple):
         scale = {"batch_size": recipe.batch_size, "num_images": recipe.num_images}
         numbers = {} if self.own is None else self.own.numbers()
         name = recipe.name if self.own is None else f"{recipe.name} (your own)"
-        return {**options, **self.source, "recipe": name, **scale, **numbers}
+        return {"recipe": name, **options, **self.source, **scale, **numbers}
 
     def print_choices(self) -> None:
         """Prints the recipe as it was scaled, and where the weights come from."""

@@ -32,6 +32,9 @@ from .listener import Listener, Progress
 from .rounds import run_rounds
 from .settings import Settings
 
+# What a round keeps, in any engine: its detector, or a checkpoint to continue from.
+_DETECTORS = (DETECTOR, "*.ckpt", "*.pth", "last_checkpoint")
+
 
 @takes(TrainingOptions)
 def train(
@@ -90,6 +93,8 @@ def _begin(records: Iterable[Record], folder: Path, asked: Settings) -> tuple[Se
     """Begins a run, or finds the one that was begun; with that it says whether it is new."""
     chosen, recipe, world = asked.options, asked.recipe, World.current()
     is_new = world.rank == 0 and not (folder / SETTINGS).exists()
+    if is_new:
+        _check_folder(folder)
     if world.rank == 0:
         chosen["weights"] = find_weights(chosen["weights"], chosen["architecture"], recipe.norm)
         images = sum(map(len, _write_first_records(records, folder, recipe)))
@@ -104,6 +109,16 @@ def _begin(records: Iterable[Record], folder: Path, asked: Settings) -> tuple[Se
     # Another process may have written them since, or not yet.
     now = {name: chosen[name] for name in ("rounds", "devices")}
     return begun._replace(options=begun.options | now), is_new
+
+
+def _check_folder(folder: Path) -> None:
+    """Raises TrainingError where detectors of another run would be taken for this one's."""
+    found = [path for pattern in _DETECTORS for path in sorted(folder.glob(f"round_*/{pattern}"))]
+    if found:
+        raise TrainingError(
+            f"{found[0]} is of another training, whose {SETTINGS} is gone; choose another folder, "
+            f"or delete {found[0].parent}"
+        )
 
 
 def _labelling(records: RecordFile, options: dict[str, Any]) -> tuple[Labelling, tuple[str, ...]]:

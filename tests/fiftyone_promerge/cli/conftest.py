@@ -24,9 +24,7 @@ class Promerge:
     FAST = ("--backbone", "embedded", "--image-size", "240", "--workers", "0")
 
     def __call__(self, *arguments: object) -> Result:
-        # Wide enough that no path is broken, however long the tests' folder is.
-        runner = CliRunner(env={"COLUMNS": "250"})
-        result = runner.invoke(main, [str(argument) for argument in arguments])
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
         error = result.exception
         assert error is None or isinstance(error, SystemExit), error
         return result

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -62,3 +64,44 @@ def test_bad_input_is_one_sentence(
     assert expected in promerge.message(result)
     assert "Traceback" not in result.output
     assert not files["json"].exists()
+
+
+LOADING = """
+import sys
+
+
+class Interrupted:
+    def find_spec(name, path=None, target=None):
+        if name == "fiftyone_promerge.cli.command":
+            raise KeyboardInterrupt
+
+
+sys.meta_path.insert(0, Interrupted)
+from fiftyone_promerge.cli import main
+
+main()
+"""
+
+
+def test_ctrl_c_while_the_command_is_loaded_is_one_sentence():
+    ended = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: stopped before anything was done\n"
+
+
+def test_ctrl_c_is_not_for_the_servers_of_fiftyone():
+    from fiftyone_promerge.cli.command import _children_spared
+
+    plain = psutil.Popen
+    with _children_spared():
+        child = psutil.Popen(
+            [sys.executable, "-c", "print(1, flush=True); import time; time.sleep(0.3)"],
+            stdout=subprocess.PIPE,
+        )
+        child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        assert child.wait() == 0
+        child.stdout.close()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert psutil.Popen is plain

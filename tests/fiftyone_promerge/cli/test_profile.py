@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
 import pytest
 
 
-def test_benchmark_writes_its_figures(promerge, tmp_path: Path):
+@pytest.fixture
+def few_images(monkeypatch):
+    """FiftyOne is measured for a moment only."""
+    from fiftyone_promerge import profile
+
+    measure = functools.partial(profile.measure_fiftyone, images=64)
+    monkeypatch.setattr(profile, "measure_fiftyone", measure)
+
+
+def test_benchmark_writes_its_figures(promerge, few_images, tmp_path: Path):
     figures = tmp_path / "figures.json"
     options = [
         "--backbone",

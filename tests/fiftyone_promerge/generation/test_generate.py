@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from promerge_core import PromergeError
 from promerge_core.options import MaskOptions
 
 PARAMETERS = {"image_size": 64, "seed_stride": 2}
@@ -535,3 +536,37 @@ def test_names_that_no_field_can_have_are_refused(
     with pytest.raises(field_error, match="is no name for a field"):
         generate(dataset, small_model, name)
     assert set(dataset.get_field_schema()) == before
+
+
+@pytest.mark.parametrize(
+    ("delete", "said"),
+    [
+        (lambda dataset: dataset.delete(), "the dataset '.*' is deleted: it was there when"),
+        (
+            lambda dataset: dataset.delete_samples(dataset.skip(3).values("id")),
+            "samples were deleted from the dataset while the run worked: what was done is kept",
+        ),
+    ],
+)
+def test_a_dataset_or_samples_that_are_deleted_meanwhile_are_one_sentence(
+    dataset, small_model, delete, said
+):
+    import fiftyone as fo
+
+    import fiftyone_promerge as fop
+
+    calls = []
+
+    def progress(bar):
+        calls.append(bar)
+        if len(calls) == 2:
+            delete(dataset)
+
+    options = {"batch_size": 1, "num_workers": 0}
+    with pytest.raises(PromergeError, match=said):
+        fop.generate_masks(dataset, small_model, "masks", progress=progress, **options)
+    if fo.dataset_exists(dataset.name):
+        done = len(dataset.exists("masks"))
+        assert 0 < done <= len(dataset) == 3
+        fop.generate_masks(dataset, small_model, "masks", **options)
+        assert len(dataset.exists("masks")) == 3

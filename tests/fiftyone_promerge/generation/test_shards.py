@@ -175,6 +175,27 @@ def test_an_import_that_was_stopped_can_be_done_again(shards, applied, monkeypat
     assert labels(applied, "imported") == labels(applied, "masks")
 
 
+def test_an_import_that_was_stopped_while_it_added_samples_adds_the_others(
+    shards, applied, make_dataset, monkeypatch
+):
+    from fiftyone_promerge.generation import shards as module
+
+    def stop(images):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_BATCH_SIZE", 2)
+    dataset = make_dataset()
+    with pytest.raises(KeyboardInterrupt):
+        module.import_shards(dataset, "masks", shards, progress=stop)
+    assert len(dataset) == 2
+    _, unknown = module.import_shards(dataset, "masks", shards)
+    assert unknown == 0
+    assert labels(dataset, "masks") == labels(applied, "masks")
+    dataset.delete_samples(dataset.first().id)
+    _, unknown = module.import_shards(dataset, "masks", shards)
+    assert unknown == 1
+
+
 def test_an_import_that_is_done_again_leaves_edited_labels_alone(shards, applied):
     import fiftyone as fo
 

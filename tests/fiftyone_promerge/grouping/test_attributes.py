@@ -46,6 +46,18 @@ def test_a_field_without_masks_is_a_sentence(make_dataset):
         read_masks(dataset, "promerge", [])
 
 
+def test_an_attribute_of_a_person_that_is_not_declared_is_not_replaced(with_vectors):
+    from fiftyone_promerge.grouping.attributes import check_attribute
+
+    dataset = with_vectors(np.eye(4))
+    sample = dataset.first()
+    sample.promerge.detections[0]["rank"] = "mine"
+    sample.save()
+    assert not dataset.has_field("promerge.detections.rank")
+    with pytest.raises(PromergeError, match=r"'rank' of the masks .* was not made here"):
+        check_attribute(dataset, "promerge", "rank", "key")
+
+
 def test_a_run_of_another_attribute_is_not_replaced(with_vectors):
     from fiftyone_promerge.grouping.attributes import check_attribute, record
 

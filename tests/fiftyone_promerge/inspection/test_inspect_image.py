@@ -107,6 +107,29 @@ def test_field_of_another_type_is_not_overwritten(inspect, photo, make_dataset):
     assert not dataset.has_field("promerge_affinity")
 
 
+def test_maps_of_a_person_are_never_replaced(inspect, photo, make_dataset):
+    import fiftyone as fo
+
+    from fiftyone_promerge.fields import FieldError
+    from fiftyone_promerge.inspection.inspect_image import store_maps
+
+    dataset = make_dataset()
+    first, second = (fo.Sample(filepath=str(photo.with_name(name))) for name in ("a.png", "b.png"))
+    second["promerge_proposals"] = fo.Segmentation(mask=np.ones((2, 2), np.uint8))
+    dataset.add_samples([first, second])
+    for sample in (first, second):
+        with pytest.raises(FieldError, match=r"holds maps .* never replaced; rename it, .*'my_pro"):
+            store_maps(sample, inspect(), 0)
+    assert not dataset.has_field("promerge_affinity")
+    assert second.promerge_proposals.mask.shape == (2, 2)
+    second["promerge_proposals"] = None
+    second.save()
+    for prompt in (0, 5):
+        store_maps(first, inspect(), prompt)
+    first.reload()
+    assert np.allclose(first.promerge_affinity.map, inspect().explanation.affinities[5])
+
+
 def test_a_backbone_that_failed_is_tried_again_later(database, photo, tmp_path, monkeypatch):
     from fiftyone_promerge.inspection import inspect_image as inspection
     from promerge_core.backbones.base import BackboneError

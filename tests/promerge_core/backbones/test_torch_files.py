@@ -16,7 +16,7 @@ import torch
 
 from promerge_core import BackboneError
 from promerge_core.backbones.stand_ins import Array, Foreign
-from promerge_core.backbones.torch_files import check_archive, check_size, load_torch, unwrap
+from promerge_core.backbones.torch_files import check_size, check_structure, load_torch, unwrap
 
 
 def write_zeros(path, megabytes):
@@ -82,14 +82,14 @@ def test_a_size_that_is_forged_is_no_way_round(tmp_path):
         directory = start + 1
     path.write_bytes(content)
     with pytest.raises(BackboneError, match="compressed archive"):
-        check_archive(path, BackboneError)
+        check_structure(path, BackboneError)
 
 
 def test_what_torch_saves_passes(tmp_path):
     for zipped in (True, False):
         path = tmp_path / "weights.pth"
         torch.save({"a": torch.zeros(1000)}, path, _use_new_zipfile_serialization=zipped)
-        check_archive(path, BackboneError)
+        check_structure(path, BackboneError)
 
 
 def test_other_archives_are_refused_and_nothing_is_written(tmp_path):
@@ -97,12 +97,12 @@ def test_other_archives_are_refused_and_nothing_is_written(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("../../escaped", "x")
     with pytest.raises(BackboneError, match="zip archive, but not a checkpoint"):
-        check_archive(path, BackboneError)
+        check_structure(path, BackboneError)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
         archive.writestr("archive/version", "3")
         archive.writestr("archive/../../../escaped", "x")
-    check_archive(path, BackboneError)
+    check_structure(path, BackboneError)
     assert load_torch(path) == {}
     assert [one.name for one in tmp_path.iterdir()] == ["weights.pth"]
     assert not (tmp_path.parent / "escaped").exists()

@@ -62,9 +62,9 @@ def rows(scene):
     images.append(np.full((50, 60, 3), 80, np.uint8))
     found = [
         json.loads(json.dumps(shard_row(number, f"größe/{number}.png", masks)))
-        for number, masks in enumerate(generator.generate(images), 1)
+        for number, masks in zip([1, 2, 3, 4, 6, 7], generator.generate(images), strict=True)
     ]
-    found.insert(4, skipped_row(99, "words.jpg", "words.jpg: not an image"))
+    found.insert(4, skipped_row(5, "words.jpg", "words.jpg: not an image"))
     assert sum(len(row.get("masks", ())) for row in found) > 3
     assert any(row.get("reason") for row in found)
     return found

@@ -505,9 +505,16 @@ def twice(lines):
         (lambda lines: [lines[1], lines[0]], 0),
         (lambda lines: [lines[0], "{}\n"], 2),
         (lambda lines: [lines[0], "3\n", lines[1]], 2),
+        (lambda lines: [lines[0], lines[1].replace('"masks"', '"mask"')], 2),
+        (lambda lines: [lines[0], lines[1].replace('"width": ', '"width": 9')], 2),
+        (lambda lines: [lines[0], lines[1].replace('"score": ', '"score": NaN, "x": ')], 2),
+        (lambda lines: [lines[0], "[" * 100_000 + "\n", lines[1]], 2),
         (lambda lines: [*lines, "\x00" * 50], 4),
     ],
-    ids=["two runs", "another order", "no rows", "a number", "zeros"],
+    ids=[
+        *("two runs", "another order", "no rows", "a number"),
+        *("no masks", "another width", "no score", "deep", "zeros"),
+    ],
 )
 def test_a_journal_is_cut_before_what_is_not_the_next_batch(
     generator, entries, tmp_path, undisturbed, mix, kept

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from promerge_core.runs.coco_json import write_json
-from promerge_core.runs.outputs import check_output
+from promerge_core.runs.outputs import check_new_file, check_output
 from promerge_core.runs.sources import RunError
 
 THEIRS = {
@@ -121,3 +121,18 @@ def test_a_folder_without_write_permission_is_named(tmp_path):
             check_output(tmp_path / "o.json")
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_a_file_of_results_is_new_or_overwritten(output):
+    check_new_file(output)
+    with pytest.raises(RunError, match="there is no folder"):
+        check_new_file(output.parent / "no" / "such")
+    check_new_file(output.parent / "no" / "such", makes_folder=True)
+    output.write_text("mine")
+    with pytest.raises(RunError, match="exists already; choose another file"):
+        check_new_file(output)
+    check_new_file(output, overwrite=True)
+    for other, said in [("/dev/full", "is a device"), (output.parent, "is a folder")]:
+        with pytest.raises(RunError, match=said):
+            check_new_file(Path(other), overwrite=True)
+    assert output.read_text() == "mine"

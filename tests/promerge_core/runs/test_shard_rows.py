@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +26,7 @@ def stored():
     mask[0, 1:3, 1] = True
     found = {"segmentation": encode_rle(mask)[0], "bbox": [1, 1, 1, 2], "area": 2, "score": 0.5}
     row = {"id": 3, "file_name": "3.png", "width": 7, "height": 5, "reason": None, "skipped": None}
+    row["run"] = None
     return {**row, "masks": [{**found, "facts": [("votes", 3.0)]}]}
 
 
@@ -43,6 +45,8 @@ def test_a_whole_row_is_read(stored):
         ({"width": None}, "no width"),
         ({"height": 0}, "no height"),
         ({"masks": None}, "no masks"),
+        ({"width": 10**5, "height": 10**5}, "more pixels than any image"),
+        ({"reason": "whim"}, "a reason that no method gives"),
         ({"masks": [None]}, "a mask that is not whole"),
         ({"height": 6}, "a mask of another size"),
     ],
@@ -62,11 +66,12 @@ def test_a_row_that_is_not_whole_is_refused(stored, changes, message):
         ({"bbox": [1, 1, 1, math.nan]}, "bbox or area is not its own"),
         ({"bbox": [1, 1, 1, 3]}, "bbox or area is not its own"),
         ({"area": 3}, "bbox or area is not its own"),
-        ({"score": math.nan}, "not finite numbers"),
+        ({"score": math.nan}, "not known ones and finite"),
         ({"score": None}, "not whole"),
         ({"facts": None}, "not whole"),
-        ({"facts": [("votes", None)]}, "not finite numbers"),
-        ({"facts": [("a.b", 1.0)]}, "not finite numbers"),
+        ({"facts": [("votes", None)]}, "not known ones and finite"),
+        ({"facts": [("a.b", 1.0)]}, "not known ones and finite"),
+        ({"facts": [("_id", 1.0)]}, "not known ones and finite"),
     ],
 )
 def test_a_mask_that_is_not_whole_is_refused(stored, changes, message):
@@ -81,8 +86,13 @@ def shard(tmp_path, stored):
     folder = ShardFolder(str(tmp_path))
     folder.begin({"method": "promerge", "shard_size": 2}, "/photos", 4)
     for number in range(2):
-        folder.write(number, [stored, stored])
+        folder.write(number, rows_of(stored, number))
     return tmp_path / "shard-000001.parquet"
+
+
+def rows_of(stored, number):
+    """The two rows of a shard."""
+    return [{**stored, "id": 2 * number + place} for place in range(2)]
 
 
 def cut(path):
@@ -114,8 +124,27 @@ def test_a_damaged_file_is_named_and_made_again(shard, stored, damage):
         assert "\n" not in str(error.value)
     shard.unlink()
     assert folder.missing() == [1]
-    folder.write(1, [stored, stored])
+    folder.write(1, rows_of(stored, 1))
     assert list(folder.rows()) == whole
+
+
+def test_a_shard_of_another_run_is_never_read(shard, stored, tmp_path_factory):
+    other = ShardFolder(str(tmp_path_factory.mktemp("other")))
+    other.begin({"method": "maskcut", "shard_size": 2}, "/photos", 4)
+    other.write(1, rows_of(stored, 1))
+    shard.write_bytes((Path(other.location) / shard.name).read_bytes())
+    folder = ShardFolder(str(shard.parent))
+    for use in (lambda: list(folder.rows()), folder.finish):
+        with pytest.raises(RunError, match=rf"{shard} is another run's; delete it, and the"):
+            use()
+    assert shard.exists()
+
+
+def test_an_image_that_comes_twice_is_noticed(shard, stored):
+    folder = ShardFolder(str(shard.parent))
+    folder.write(1, rows_of(stored, 0))
+    with pytest.raises(RunError, match=rf"{shard} is damaged, the ids of its images do not"):
+        list(folder.rows())
 
 
 def test_rows_that_are_lost_are_noticed(shard):
@@ -128,13 +157,20 @@ def test_rows_that_are_lost_are_noticed(shard):
 
 @pytest.mark.parametrize(
     "content",
-    ["{", "[]", "5", '{"run": [], "root": "", "images": 1}', '{"run": {"shard_size": 0}}'],
+    [
+        "{",
+        "[" * 100_000,
+        "[]",
+        "5",
+        '{"run": [], "root": "", "images": 1}',
+        '{"run": {"shard_size": 0}}',
+    ],
 )
 def test_a_damaged_description_is_named(shard, content):
     (shard.parent / "run.json").write_text(content)
     folder = ShardFolder(str(shard.parent))
     for use in (folder.read_run, folder.missing, lambda: folder.begin({}, "", 1)):
-        with pytest.raises(RunError, match=r"run\.json is damaged: .*; delete it"):
+        with pytest.raises(RunError, match=r"run\.json describes no shards: .*; choose another"):
             use()
 
 

@@ -134,11 +134,67 @@ def test_another_run_in_the_same_folder_is_refused(location, rows):
     assert list(ShardFolder(location).rows()) == rows
 
 
+def test_two_runs_that_begin_at_once_never_mix(location, rows, monkeypatch):
+    first, second = ShardFolder(location), ShardFolder(location)
+    # The second looks before the first has begun.
+    monkeypatch.setattr(second, "_known_run", lambda: None)
+    first.begin(RUN, "/photos", len(rows))
+    second.begin({**RUN, "method": "maskcut"}, "/photos", len(rows))
+    monkeypatch.undo()
+    for use in (lambda: first.write(1, rows[3:6]), first.finish):
+        with pytest.raises(RunError, match=r"another run began at .*; choose another folder"):
+            use()
+    assert second.missing() == [0, 1, 2]
+    for number in second.missing():
+        second.write(number, rows[3 * number : 3 * number + 3])
+    assert second.finish() == summarise(rows)
+
+
+def test_the_same_run_twice_at_once_ends_twice(location, rows):
+    first, second = fill(location, rows), fill(location, rows)
+    assert first.finish() == second.finish() == summarise(rows)
+
+
+def test_a_run_whose_folder_is_overwritten_meanwhile_stops(location, rows):
+    folder = fill(location, rows, leave_out=[2])
+    ShardFolder(location).discard()
+    with pytest.raises(RunError, match=r"holds no shards: there is no run\.json"):
+        folder.write(2, rows[6:])
+
+
 def test_images_that_have_moved_are_the_same_run(location, rows):
     folder = fill(location, rows)
     folder.begin(RUN, "s3://bucket/photos", len(rows))
     assert folder.missing() == []
     assert folder.read_run()["root"] == "s3://bucket/photos"
+
+
+@pytest.mark.parametrize("name", ["run.json", "index.json"])
+def test_files_of_a_person_in_the_folder_stay(tmp_path, rows, name):
+    (tmp_path / name).write_text('{"recipe": "mine"}')
+    (tmp_path / "_drafts").mkdir()
+    (tmp_path / "_drafts" / "letter.txt").write_text("mine")
+    folder = ShardFolder(str(tmp_path))
+    with pytest.raises(RunError, match=rf"{name} describes no shards: .* choose another folder"):
+        folder.begin(RUN, "/photos", len(rows))
+    if name == "run.json":
+        with pytest.raises(RunError, match="describes no shards"):
+            folder.discard()
+    assert (tmp_path / name).read_text() == '{"recipe": "mine"}'
+    (tmp_path / name).unlink()
+    fill(str(tmp_path), rows).finish()
+    assert (tmp_path / "_drafts" / "letter.txt").read_text() == "mine"
+
+
+def test_shards_whose_description_is_gone_are_not_taken_for_this_run_s(location, rows):
+    folder = fill(location, rows, leave_out=[1, 2])
+    filesystem, path = fsspec.url_to_fs(location)
+    filesystem.rm(f"{path}/run.json")
+    with pytest.raises(RunError, match=r"holds shard-000000.parquet and no run.json"):
+        folder.begin(RUN, "/photos", len(rows))
+    folder.discard()
+    folder.begin(RUN, "/photos", len(rows))
+    assert folder.missing() == [0, 1, 2]
 
 
 def test_discarding_removes_our_files_and_no_others(tmp_path, rows):

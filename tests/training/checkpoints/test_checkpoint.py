@@ -76,6 +76,33 @@ def test_classes_that_are_no_names_are_refused(tmp_path, stored):
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"engine": "none"}, "there is no engine 'none'"),
+        ({"engine": 3}, "its engine is no str"),
+        ({"round": 7}, "its recipe has no round 7"),
+        ({"round": -1}, "its recipe has no round -1"),
+        ({"recipe": {}}, "its recipe is none"),
+        ({"model": {3: torch.zeros(1)}}, "its model is no state dict"),
+        ({"model": {"a": [1]}}, "its model is no state dict"),
+    ],
+)
+def test_an_entry_that_is_damaged_is_named(tmp_path, changes, said):
+    path = tmp_path / "detector.pt"
+    save_checkpoint(path, a_checkpoint(**changes))
+    for read in (read_checkpoint, lambda path: load(path, CPU)):
+        with pytest.raises(CheckpointError, match=f"detector.pt is damaged: {said}"):
+            read(path)
+
+
+def test_an_entry_that_is_missing_is_named(tmp_path):
+    path = tmp_path / "detector.pt"
+    torch.save({"format": FORMAT, "engine": "torchvision"}, path)
+    with pytest.raises(CheckpointError, match="is damaged: it has the entries engine; fetch"):
+        read_checkpoint(path)
+
+
 class Harmful:
     """Runs a command when it is unpickled."""
 

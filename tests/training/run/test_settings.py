@@ -66,6 +66,27 @@ def test_settings_from_before_an_option_was_declared_have_its_default(settings, 
     assert Settings.load(tmp_path / "run.json") == settings
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "[" * 100_000, "{}", '{"run": {}, "root": "/", "images": 3}', '{"recipe": 3}'],
+)
+def test_what_describes_no_training_is_named(settings, tmp_path, content):
+    path = tmp_path / "run.json"
+    path.write_text(content)
+    for use in (lambda: Settings.load(path), lambda: settings.save(path)):
+        with pytest.raises(TrainingError, match=r"run.json does not describe a training"):
+            use()
+    assert path.read_text() == content
+
+
+def test_an_option_that_is_damaged_is_named(settings, tmp_path):
+    path = tmp_path / "run.json"
+    settings.save(path)
+    path.write_text(path.read_text().replace('"devices": 1', '"devices": "many"'))
+    with pytest.raises(TrainingError, match=r"run.json does not describe a training"):
+        Settings.load(path)
+
+
 def test_a_changed_number_of_the_recipe_is_named(settings, tmp_path):
     settings.save(tmp_path / "run.json")
     recipe = dataclasses.replace(settings.recipe, batch_size=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from fiftyone_promerge.training import TrainingError, is_running, load
-from fiftyone_promerge.training.checkpoints.checkpoint import read_checkpoint
+from fiftyone_promerge.training.checkpoints.checkpoint import CheckpointError, read_checkpoint
 from fiftyone_promerge.training.data.labelling import Labelling
 from fiftyone_promerge.training.data.records import RecordError
 from fiftyone_promerge.training.recipes import RecipeError, find_recipe
@@ -104,6 +105,46 @@ def test_what_progress_raises_stops_it_and_nothing_is_lost(
     path = run(records, tmp_path, progress=lambda *call: calls.append(call))
     assert [call[0] for call in calls] == [4]
     assert_same(state(trained[0]), state(path))
+
+
+@pytest.fixture
+def stopped(run, records, tmp_path):
+    """The folder of a run that was stopped after three iterations, and its last checkpoint."""
+
+    def stop(done, total, metrics):
+        if done == 3:
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        run(records, tmp_path, progress=stop)
+    return tmp_path, tmp_path / "round_0" / "last.ckpt"
+
+
+def test_a_checkpoint_that_cannot_be_continued_is_one_sentence(stopped, run, records):
+    folder, last = stopped
+    whole = last.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    for content in (b"", whole[:middle], flipped):
+        last.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"last.ckpt is damaged or another training's"):
+            run(records, folder)
+    values = torch.load(io.BytesIO(whole), weights_only=True)
+    values["state_dict"].popitem()
+    torch.save(values, last)
+    with pytest.raises(CheckpointError, match=r"last.ckpt is damaged or another training's"):
+        run(records, folder)
+
+
+def test_what_another_training_left_is_not_taken_for_this_one_s(stopped, run, records):
+    folder, last = stopped
+    (folder / "run.json").unlink()
+    with pytest.raises(TrainingError, match=r"last.ckpt is of another training, whose run.json is"):
+        run(records, folder)
+    last.rename(last.with_name("detector.pt"))
+    with pytest.raises(TrainingError, match=r"detector.pt is of another training"):
+        run(records, folder)
+    assert last.with_name("detector.pt").exists() and not (folder / "run.json").exists()
 
 
 def test_a_finished_run_is_not_done_again(trained, run, records):

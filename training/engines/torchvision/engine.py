@@ -6,6 +6,7 @@ import logging
 import math
 import tempfile
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from fiftyone_promerge.training.recipes import Recipe
 from fiftyone_promerge.training.recipes.budget import Pace
 from fiftyone_promerge.training.registry import ENGINES
 from promerge_core import MissingExtraError
+from promerge_core.backbones.torch_files import check_structure
 
 try:
     import lightning.pytorch as pl
@@ -95,10 +97,37 @@ def train(job: Job) -> None:
     module = DetectorModule(job, world)
     trainer = make_trainer(job, world)
     last = job.folder / _LAST
+    if last.exists():
+        _check_last(last, module)
     _fit(trainer, module, last if last.exists() else None)
     if world.rank == 0:
         save_checkpoint(job.output, module.checkpoint())
         last.unlink(missing_ok=True)
+
+
+def _check_last(path: Path, module: DetectorModule) -> None:
+    """Raises CheckpointError where Lightning could not continue from a checkpoint."""
+    try:
+        check_structure(path, CheckpointError)
+        with zipfile.ZipFile(path) as archive:
+            whole = archive.testzip() is None
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+        expected = module.state_dict()
+        fits = {name: one.shape for name, one in found.items()} == {
+            name: one.shape for name, one in expected.items()
+        }
+    except Exception as error:
+        # Bytes that are no checkpoint make torch's reader fail in any way.
+        raise _unusable(path) from error
+    if not whole or not fits:
+        raise _unusable(path)
+
+
+def _unusable(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is damaged or another training's; delete it, and the same command begins the "
+        f"round again"
+    )
 
 
 def _fit(trainer: pl.Trainer, module: DetectorModule, last: Path | None) -> None:
