@@ -17,7 +17,8 @@ def each_image(work: Callable[..., Result], *columns: Iterable[Any]) -> list[Res
 
     PyTorch would divide each operation among the processors and wait for the last of them. Work on
     one image is thousands of small operations: where another program holds up one processor, all
-    of them wait, thousands of times. So each call keeps to one thread, which waits for no other.
+    of them wait, thousands of times. So each call keeps to one thread, which waits for no other; a
+    single image has all of them.
 
     Args:
         work: done on each image, mostly by PyTorch, whose operations need no lock of Python's.
@@ -33,11 +34,14 @@ def each_image(work: Callable[..., Result], *columns: Iterable[Any]) -> list[Res
         with torch.inference_mode(inference):
             return work(*arguments)
 
+    calls = list(zip(*columns, strict=False))
+    if len(calls) == 1:
+        return [call(*calls[0])]
     # Where PyTorch is told to use fewer, so are we; a container may have fewer than it shows.
     workers = min(threads, joblib.cpu_count())
     try:
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(call, *columns))
+            return list(pool.map(lambda arguments: call(*arguments), calls))
     finally:
         # The number is a thread's own, but what is set last also holds for threads to come.
         torch.set_num_threads(threads)

@@ -37,6 +37,10 @@ def test_each_image_has_one_thread_and_other_threads_have_theirs(two_threads):
     assert seen == [2, 2]
 
 
+def test_a_single_image_has_all_threads(two_threads):
+    assert each_image(lambda _: torch.get_num_threads(), [0]) == [2]
+
+
 def test_inference_mode_is_that_of_the_caller():
     with torch.inference_mode():
         assert all(each_image(lambda one: (one + 1).is_inference(), torch.zeros(3, 2)))
