@@ -56,7 +56,7 @@ def group_masks(
         >>> done = fop.generate_masks(photos, model, label_field="promerge")
         >>> done = fop.embed_masks(photos, "promerge", backbone="embedded")
         >>> fop.group_masks(photos, "promerge", method="kmeans", groups=2)
-        {0: 3, 1: 2}
+        {0: 4, 1: 1}
     """
     key, method = f"{label_field}_group", options["method"]
     check_attribute(samples, label_field, "group", key)

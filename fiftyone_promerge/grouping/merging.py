@@ -35,7 +35,7 @@ def merge_groups(samples: foc.SampleCollection, label_field: str, pairs: Mapping
         >>> done = fop.generate_masks(photos, model, label_field="promerge", embeddings=True)
         >>> done = fop.group_masks(photos, "promerge", method="kmeans", groups=2)
         >>> fop.merge_groups(photos, "promerge", {1: 0})
-        2
+        1
     """
     ids, values = read_masks(samples, label_field, ["group"])
     check_groups([*pairs, *pairs.values()], values["group"], label_field)

@@ -68,7 +68,7 @@ def name_groups(
         >>> done = fop.embed_masks(photos, "promerge", backbone="embedded")
         >>> done = fop.group_masks(photos, "promerge", method="kmeans", groups=2)
         >>> fop.name_groups(photos, "promerge", {1: "cup"})
-        {'cup': 2}
+        {'cup': 1}
     """
     ids, values = read_masks(samples, label_field, ["group", "label", NAMED, "tags"])
     check_groups(names, values["group"], label_field)
