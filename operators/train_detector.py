@@ -20,8 +20,10 @@ from fiftyone_promerge.operators.framework.target import ask_labels_target
 from fiftyone_promerge.training import (
     ARCHITECTURES,
     RECIPES,
+    Recipe,
     TrainingOptions,
     choose_architecture,
+    find_recipe,
 )
 from promerge_core import PromergeError
 from promerge_core.registry import TIMM_PREFIX
@@ -138,24 +140,31 @@ def _ask_data(form: Form, ctx: foo.ExecutionContext) -> str | None:
     return field
 
 
-def _architecture(form: Form) -> str:
+def _recipe(form: Form) -> Recipe:
+    """The recipe that is chosen; the first one where what is typed is none."""
+    if form.check("recipe", lambda: find_recipe(form.values["recipe"])):
+        return find_recipe(form.values["recipe"])
+    return next(iter(RECIPES.values()))
+
+
+def _architecture(form: Form, recipe: Recipe) -> str:
     """The architecture that is typed further down in the form, else the recipe's or the first."""
     given = form.given("architecture", "detector")
     architecture = given if isinstance(given, str) and given.strip() else None
-    chosen = architecture or RECIPES[form.values["recipe"]].architecture
-    return chosen or next(iter(ARCHITECTURES))
+    return architecture or recipe.architecture or next(iter(ARCHITECTURES))
 
 
 def _ask_weights(form: Form) -> None:
     """Asks what the detector begins with, and for a file where it is one."""
     from fiftyone_promerge.training import has_pretrained
 
-    architecture = _architecture(form)
+    recipe = _recipe(form)
+    architecture = _architecture(form, recipe)
     labels = {"random": "Random: no download"}
     if has_pretrained(architecture):
         labels["random"] += ", but a far worse detector of few images"
         labels["pretrained"] = _TIMM if architecture.startswith(TIMM_PREFIX) else _DINO
-    usual = RECIPES[form.values["recipe"]].weights or list(labels)[-1]
+    usual = recipe.weights if recipe.weights in labels else list(labels)[-1]
     labels = {usual: labels.pop(usual), **labels, "file": "A file"}
     given = form.given("weights")
     chosen = usual if given is None else given if given in [*labels] else "file"

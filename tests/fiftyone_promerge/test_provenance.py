@@ -65,6 +65,7 @@ def test_every_option_of_a_run_is_in_its_record(dataset, small_model):
         "batch_size": 3,
         "num_workers": 0,
         "overwrite": False,
+        "embeddings": False,
     }
     assert config.serialize().keys() | config.options.keys() >= names(BackboneOptions, RunOptions)
 

@@ -36,8 +36,9 @@ def test_predictions_carry_the_names_of_their_classes(dataset, checkpoint, one_t
 
     torch.manual_seed(0)
     labelling = Labelling(("cat", "mug"))
-    model = MaskRCNN(tiny_recipe, tiny_recipe.rounds[0], labelling=labelling).state_dict()
-    values = dataclasses.replace(read_checkpoint(checkpoint), model=model, labelling=labelling)
+    stored = read_checkpoint(checkpoint)
+    model = MaskRCNN(tiny_recipe, tiny_recipe.rounds[0], stored.architecture, labelling=labelling)
+    values = dataclasses.replace(stored, model=model.state_dict(), labelling=labelling)
     save_checkpoint(checkpoint, values)
     detector = fop.load_detector(checkpoint, device="cpu")
     fop.generate_masks(dataset, detector, "written", num_workers=0)
@@ -48,7 +49,7 @@ def test_predictions_carry_the_names_of_their_classes(dataset, checkpoint, one_t
 
 def test_a_field_of_another_detector_is_not_mixed_with(dataset, checkpoint, one_thread, tmp_path):
     import fiftyone_promerge as fop
-    from fiftyone_promerge.generation.generate import FieldError
+    from fiftyone_promerge.fields import FieldError
 
     model = fop.load_detector(checkpoint, device="cpu")
     fop.generate_masks(dataset[:2], model, "found", num_workers=0)

@@ -10,7 +10,7 @@ def test_weights_that_do_not_fit_are_one_sentence(app, photos, tmp_path):
     weights.write_text("no weights")
     params = {**app.QUICK, "backbone": "dino_vits16", "weights": str(weights)}
     _, result = app.run("generate_masks", photos, params)
-    assert f"{weights} is not a plain state dict" in result["error"]
+    assert f"{weights} is not a readable .pth or .safetensors file" in result["error"]
     assert "Traceback" not in result["error"]
     assert not photos.has_field("promerge")
 

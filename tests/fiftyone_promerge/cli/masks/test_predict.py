@@ -63,8 +63,10 @@ def test_a_run_is_done_once_and_never_mixed_with_another(
     assert refused.exit_code == 1
     assert "begun with other images or settings" in promerge.message(refused)
     # Its own is: the batch that is done is not done again.
-    row = {"id": 1, "file_name": "0.png", "skipped": "said by the journal"}
-    rows = [{**row, "id": number} for number in range(1, 5)]
+    rows = [
+        {"id": number + 1, "file_name": f"{number}.png", "skipped": "said by the journal"}
+        for number in range(4)
+    ]
     journal.write_text(f"{json.dumps(run)}\n{json.dumps(rows)}\n")
     continued = predict(photos, "--output", output)
     assert continued.exit_code == 0
