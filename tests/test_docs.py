@@ -135,7 +135,7 @@ def test_the_commands_of_a_page_are_those_that_there_are(page):
 
 def check_promerge(words: list[str]) -> None:
     """Parses the arguments of `promerge` as it does itself, without looking for files."""
-    from fiftyone_promerge.cli import main
+    from fiftyone_promerge.cli.command import main
 
     if words[0] in ("COMMAND", "--version"):
         return

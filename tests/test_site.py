@@ -148,7 +148,7 @@ def test_every_public_name_has_its_place_and_its_source(package, page, pages):
 
 
 def test_every_command_and_flag_is_on_the_page_of_commands(pages):
-    from fiftyone_promerge.cli import main
+    from fiftyone_promerge.cli.command import main
 
     text = pages["cli.html"].get_text()
     for name, command in main.commands.items():

@@ -90,6 +90,15 @@ def test_ctrl_c_while_the_command_is_loaded_is_one_sentence():
 
 
 def test_ctrl_c_is_not_for_the_servers_of_fiftyone():
+    # A process that a shell starts in the background ignores Ctrl-C, and so do its children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        _check_that_only_we_are_interrupted()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _check_that_only_we_are_interrupted():
     from fiftyone_promerge.cli.command import _children_spared
 
     plain = psutil.Popen

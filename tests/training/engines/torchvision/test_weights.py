@@ -127,7 +127,7 @@ def test_a_detector_of_torchvision_keeps_all_but_its_91_classes(tiny_recipe, tmp
         model = build(tiny_recipe, "mask_rcnn")
         said = load_weights(model, tmp_path / "coco.pth")
         assert said.startswith("backbone 265 of 265, FPN 8 of 40, RPN 6 of 6, heads 14 of 20")
-        assert "left out: roi_heads.box_predictor.cls_score.weight (other shape)" in said
+        assert "left out: roi_heads.box_predictor.cls_score.weight (other classes)" in said
         for name in ("backbone.fpn.inner_blocks.2.0.weight", "rpn.head.conv.0.0.bias"):
             assert torch.equal(model.state_dict()[name], theirs[name])
 
