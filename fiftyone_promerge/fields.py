@@ -102,7 +102,7 @@ def check_label_field(samples: foc.SampleCollection, label_field: str) -> None:
 
 
 def check_images(samples: foc.SampleCollection) -> None:
-    """Makes sure that samples are images, whose fields masks can be written to.
+    """Makes sure that samples are images, whose fields hold the labels of each.
 
     Raises:
         FieldError: they are videos, groups or anything else.
@@ -172,8 +172,10 @@ def check_detections_field(samples: foc.SampleCollection, field: str) -> None:
         field: the field.
 
     Raises:
+        FieldError: the samples are no images: of groups FiftyOne would read one slice alone.
         CocoError: there is no such field, or it does not hold `fo.Detections` of images.
     """
+    check_images(samples)
     schema = samples.get_field_schema(flat=False)
     if field not in schema:
         known = ", ".join(detections_fields(samples)) or "none"
