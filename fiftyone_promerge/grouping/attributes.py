@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -152,6 +152,37 @@ def check_attribute(samples: foc.SampleCollection, field: str, name: str, key: s
             f"choose another name"
         )
     return None
+
+
+def is_made_here(samples: foc.SampleCollection, field: str, name: str) -> bool:
+    """Whether `claim` recorded an attribute as ours.
+
+    Args:
+        samples: a dataset or view.
+        field: holds detections.
+        name: the attribute.
+
+    Returns:
+        False where there is none, and where somebody else made it.
+    """
+    return f"{field}_{name}" in root_dataset(samples).list_runs()
+
+
+def claim(samples: foc.SampleCollection, field: str, names: Iterable[str]) -> None:
+    """Makes sure that attributes are ours or new, and records that they are ours.
+
+    Args:
+        samples: a dataset or view.
+        field: holds detections.
+        names: the attributes.
+
+    Raises:
+        FieldError: somebody else made one; then none is recorded.
+    """
+    made = {name: check_attribute(samples, field, name, f"{field}_{name}") for name in names}
+    for name, run in made.items():
+        if run is None:
+            record(samples, f"{field}_{name}", field, name)
 
 
 def record(samples: foc.SampleCollection, key: str, field: str, name: str, **values: Any) -> None:

@@ -11,7 +11,7 @@ import fiftyone.core.collections as foc
 from fiftyone_promerge.labels import LABEL
 from promerge_core import PromergeError
 
-from .attributes import read_masks, write_masks
+from .attributes import claim, is_made_here, read_masks, write_masks
 
 NO_OBJECT = "not_object"
 """The tag of masks that are no objects."""
@@ -57,7 +57,8 @@ def name_groups(
         the number of masks that got each name.
 
     Raises:
-        PromergeError: a group is unknown, or a name is empty or longer than 100 characters.
+        PromergeError: a group is unknown, a name is empty or longer than 100 characters, or the
+            attribute `named` was not made here.
 
     Examples:
         >>> import fiftyone_promerge as fop
@@ -74,10 +75,10 @@ def name_groups(
     check_groups(names, values["group"], label_field)
     for name in names.values():
         check_name(name)
+    claim(samples, label_field, [NAMED])
     chosen: list[int] = []
     new: dict[str, list[Any]] = {"label": [], NAMED: [], "tags": []}
-    path = f"{label_field}.detections"
-    guesses = [name for name in GUESS if samples.has_field(f"{path}.{name}")]
+    guesses = [name for name in GUESS if is_made_here(samples, label_field, name)]
     counts: dict[str, int] = {}
     for row, group in enumerate(values["group"]):
         label, named, tags = (values[key][row] for key in ("label", NAMED, "tags"))

@@ -16,7 +16,7 @@ from promerge_core.descriptors.spreading import Learned, learn_labels
 from promerge_core.options import SpreadOptions
 from promerge_core.parameters import takes
 
-from .attributes import write_masks
+from .attributes import claim, write_masks
 from .names import GUESS, NAMED, NO_OBJECT, is_ours
 from .vectors import Drawing, VectorBatch, vector_batches
 
@@ -66,8 +66,8 @@ def spread_labels(
         counts, and how the classifier was chosen.
 
     Raises:
-        PromergeError: a person set fewer than two labels, masks have no vectors, or an option is
-            out of its range.
+        PromergeError: a person set fewer than two labels, masks have no vectors, an option is out
+            of its range, or an attribute that would be written was not made here.
 
     Examples:
         >>> import fiftyone_promerge as fop
@@ -92,6 +92,7 @@ def spread_labels(
                 few.append(vector)
                 labels.append(str(state.label))
     learned = learn_labels(np.array(few), labels, drawing.drawn)
+    claim(samples, label_field, [NAMED, *GUESS])
     counts = [
         _write(samples, label_field, batch, learned, chosen.threshold)
         for batch in vector_batches(samples, label_field, embeddings_field, _STATE)

@@ -68,3 +68,29 @@ def test_an_attribute_that_was_not_made_here_is_not_replaced(dataset, small_mode
     dataset.add_sample_field("promerge.detections.embedding", fo.StringField)
     with pytest.raises(PromergeError, match="was not made here"):
         fop.embed_masks(dataset, "promerge", backbone="embedded")
+
+
+def test_a_persons_attributes_of_these_names_are_never_written(named):
+    import fiftyone_promerge as fop
+    from fiftyone_promerge.fields import FieldError
+
+    def mine(name, value):
+        path = f"promerge.detections.{name}"
+        counts = [len(own or []) for own in named.values("promerge.detections.id")]
+        named.set_values(path, [[value] * count for count in counts])
+        return lambda: set(named.distinct(path)) == {value}
+
+    confidence_is_mine = mine("label_confidence", 0.25)
+    fop.name_groups(named, "promerge", {0: "a"})
+    assert confidence_is_mine()
+    sample = next(one for one in named if one.promerge and len(one.promerge.detections) > 1)
+    sample.promerge.detections[0].label, sample.promerge.detections[1].label = "cup", "mug"
+    sample.save()
+    with pytest.raises(FieldError, match=r"'label_confidence' .* was not made here"):
+        fop.spread_labels(named, "promerge")
+    assert confidence_is_mine()
+    named.delete_run("promerge_named")
+    named_is_mine = mine("named", "by me")
+    with pytest.raises(FieldError, match=r"'named' .* was not made here"):
+        fop.name_groups(named, "promerge", {0: "b"})
+    assert named_is_mine()
