@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,13 +26,15 @@ from skimage.transform import resize
 
 if TYPE_CHECKING:
     import fiftyone as fo
-    from playwright.sync_api import Browser, Locator, LocatorAssertions, Page
+    from playwright.sync_api import Browser, Locator, LocatorAssertions, Page, Request
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 WAIT_MS = 120_000
 PANEL_ATTEMPTS = 10
 PAGE = pytest.StashKey["Page"]()
+RUN = re.compile("^(Execute|Schedule)$")
+"""The button of a form; which one it is at first depends on the operator."""
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_FLAGS = (
@@ -225,6 +228,10 @@ class App:
         self.page = page
         self.server = server
         self.prompt = self.cy("operators-prompt-modal")
+        self._unanswered: set[Request] = set()
+        page.on("request", self._asked)
+        page.on("requestfinished", self._answered)
+        page.on("requestfailed", self._answered)
 
     def open(self, dataset_name: str, view: str | None = None) -> None:
         """Shows a dataset or a saved view of it; returns when its samples are there."""
@@ -245,7 +252,25 @@ class App:
     def open_operator(self, label: str) -> None:
         """Opens the form of the operator with this label."""
         self.find_operators(label).get_by_text(label, exact=True).click()
-        self.prompt.get_by_role("button", name="Execute").wait_for()
+        self.prompt.get_by_role("button", name=RUN).wait_for()
+        self.settle()
+
+    def settle(self) -> None:
+        """Returns when the server has answered the form, and nothing more is asked for a second.
+
+        What is typed while the answer to something older is under way, that answer replaces.
+        """
+        quiet = 0
+        while quiet < 10:
+            self.page.wait_for_timeout(100)
+            quiet = 0 if self._unanswered else quiet + 1
+
+    def _asked(self, request: Request) -> None:
+        if "/operators/resolve" in request.url:
+            self._unanswered.add(request)
+
+    def _answered(self, request: Request) -> None:
+        self._unanswered.discard(request)
 
     def field(self, label: str) -> Locator:
         """The input below a label of the form."""
