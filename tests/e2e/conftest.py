@@ -335,3 +335,10 @@ class App:
             except NotInTime:
                 tabs.first.click()
         raise AssertionError(f"the panel {name} shows no {shows}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A browser on a busy machine may forget a click: what fails here is tried once more."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.flaky(reruns=1))
